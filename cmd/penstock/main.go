@@ -1,0 +1,8 @@
+// Command penstock is the one binary: the stream, the pipelines over it, and the tools to look at both.
+package main
+
+import (
+	"os"
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }

@@ -1,0 +1,101 @@
+package connectors
+
+import (
+	"context"
+
+	"github.com/penstock/penstock/core"
+)
+
+// close ends the gathered flush: it waits for the plan before it, commits this one and begins to carry it out.
+func (s *session) close(ctx context.Context, reason string) error {
+	if err := s.wait(); err != nil || s.flush == nil {
+		return err
+	}
+	f := s.flush
+	Step(ctx, "flush-closed")
+	if f.stale {
+		if err := s.w.retry(ctx, "rebuild", func() error { return f.rebuild(ctx, s.w, s.places()) }); err != nil {
+			return err
+		}
+	}
+	spans := f.sortedSpans()
+	var total Counts
+	for _, span := range spans {
+		// What was carried from earlier flushes has no rows here.
+		total = total.Add(span.Counts.sub(s.shard[span.Shard].place.carried))
+	}
+	if total.Written == 0 && total.Dead == 0 {
+		return s.carry(ctx, f, spans)
+	}
+	outputs, err := f.staging.Outputs(ctx)
+	if err != nil {
+		return err
+	}
+	plan := Plan{
+		Pipeline: s.w.cfg.Pipeline, Incarnation: s.w.incarnation, Number: f.number,
+		Spec: s.w.cfg.Program.Spec, Semantics: Semantics, Schema: f.bound.version, Reason: reason,
+		Spans: spans, Outputs: outputs,
+	}
+	if err := s.w.planner.commit(ctx, plan, s.held()); err != nil {
+		return err
+	}
+	Step(ctx, "plan-committed")
+	s.w.cfg.Events.planned(plan)
+	s.flush = nil
+	s.advance(spans, true)
+	s.doing = &execution{staging: f.staging, done: make(chan error, 1)}
+	go func(d *execution) { d.done <- s.w.execute(ctx, plan, d.staging, f.letters) }(s.doing)
+	return nil
+}
+
+// carry moves the checkpoints past a flush without rows or dead letters.
+func (s *session) carry(ctx context.Context, f *flush, spans []PlanSpan) error {
+	if err := s.w.planner.carry(ctx, spans, s.held()); err != nil {
+		return err
+	}
+	s.flush = nil
+	s.advance(spans, false)
+	for _, span := range spans {
+		s.w.cfg.Events.moved(span.Shard, span.Through, span.Counts)
+	}
+	return f.staging.Discard()
+}
+
+// advance moves the shards' places to the ends of spans that are planned or carried.
+func (s *session) advance(spans []PlanSpan, planned bool) {
+	for _, span := range spans {
+		p := &s.shard[span.Shard].place
+		p.from = span.Through
+		if planned {
+			p.proofFrom, p.carried = span.Through, Counts{}
+		} else {
+			p.carried = span.Counts
+		}
+	}
+}
+
+func (s *session) places() map[core.ShardID]place {
+	out := map[core.ShardID]place{}
+	for id, r := range s.shard {
+		out[id] = r.place
+	}
+	return out
+}
+
+// wait waits until the plan in hand is carried out.
+func (s *session) wait() error {
+	if s.doing == nil {
+		return nil
+	}
+	return s.executed(<-s.doing.done)
+}
+
+// executed takes the outcome of the plan in hand.
+func (s *session) executed(err error) error {
+	d := s.doing
+	s.doing = nil
+	if derr := d.staging.Discard(); err == nil {
+		err = derr
+	}
+	return err
+}

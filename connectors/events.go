@@ -1,0 +1,92 @@
+package connectors
+
+import (
+	"context"
+	"time"
+
+	"github.com/penstock/penstock/core"
+)
+
+// Events are told what a worker does, as it does it. Logs, metrics, progress and tests hang from it. Any func may be
+// nil; they are called from several goroutines and must return quickly.
+type Events struct {
+	Lease      func(shard core.ShardID, state string)                             // held, lost, released
+	Schema     func(version int64, columns int)                                   // a new schema was committed
+	Read       func(b core.Batch, lag time.Duration)                              // a batch was read and went through the stages
+	Stale      func(pipeline string)                                              // the schema grew within a flush, which is rebuilt
+	Planned    func(p Plan)                                                       // a plan was committed, by this worker
+	Resumed    func(p Plan)                                                       // an open plan was found, and is finished
+	Retry      func(what string, attempt int, wait time.Duration, err error)      // a step failed and is tried again
+	Checkpoint func(p Plan, took time.Duration)                                   // a plan is done and the checkpoints moved
+	Moved      func(shard core.ShardID, through core.SequenceNumber, rows Counts) // a checkpoint moved without a plan
+}
+
+func (e *Events) lease(s core.ShardID, state string) {
+	if e.Lease != nil {
+		e.Lease(s, state)
+	}
+}
+
+func (e *Events) schema(version int64, columns int) {
+	if e.Schema != nil {
+		e.Schema(version, columns)
+	}
+}
+
+func (e *Events) read(b core.Batch, lag time.Duration) {
+	if e.Read != nil {
+		e.Read(b, lag)
+	}
+}
+
+func (e *Events) stale(pipeline string) {
+	if e.Stale != nil {
+		e.Stale(pipeline)
+	}
+}
+
+func (e *Events) planned(p Plan) {
+	if e.Planned != nil {
+		e.Planned(p)
+	}
+}
+
+func (e *Events) resumed(p Plan) {
+	if e.Resumed != nil {
+		e.Resumed(p)
+	}
+}
+
+func (e *Events) retry(what string, attempt int, wait time.Duration, err error) {
+	if e.Retry != nil {
+		e.Retry(what, attempt, wait, err)
+	}
+}
+
+func (e *Events) checkpoint(p Plan, took time.Duration) {
+	if e.Checkpoint != nil {
+		e.Checkpoint(p, took)
+	}
+}
+
+func (e *Events) moved(s core.ShardID, through core.SequenceNumber, c Counts) {
+	if e.Moved != nil {
+		e.Moved(s, through, c)
+	}
+}
+
+type stepKey struct{}
+
+// WithSteps returns a context under which Step calls f. Fault tests use it to stop a process at a named step.
+func WithSteps(ctx context.Context, f func(step string)) context.Context {
+	return context.WithValue(ctx, stepKey{}, f)
+}
+
+// Step announces that a step between the close of a flush and the move of its checkpoints is reached: flush-closed,
+// plan-committed, dead-letters-put, outputs-written, manifest-written, published, done. It does nothing unless the
+// context came from WithSteps.
+func Step(ctx context.Context, step string) {
+	if f, ok := ctx.Value(stepKey{}).(func(string)); ok {
+		f(step)
+	}
+}

@@ -1,0 +1,127 @@
+package connectors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/penstock/penstock/core"
+)
+
+// errDone: another worker completed the plan meanwhile.
+var errDone = errors.New("plan is done")
+
+// execute carries out a committed plan: dead letters, outputs, checkpoints. It may be called again for the same plan,
+// and by several workers at once.
+func (w *Worker) execute(ctx context.Context, plan Plan, st Staging, letters []DeadLetter) error {
+	began := time.Now()
+	if err := w.putLetters(ctx, plan, letters); err != nil {
+		return err
+	}
+	Step(ctx, "dead-letters-put")
+	decide := func(ctx context.Context, rejects []Reject) ([]Reject, error) {
+		decided, ok, err := w.planner.decide(ctx, plan.Number, rejects)
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			return nil, errDone
+		}
+		plan = decided
+		return decided.Rejects, w.putRejects(ctx, decided)
+	}
+	if plan.Decided {
+		if err := w.putRejects(ctx, plan); err != nil {
+			return err
+		}
+	}
+	err := w.retry(ctx, "publish", func() error {
+		err := st.Publish(ctx, plan, decide)
+		if errors.Is(err, errDone) {
+			return nil
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("publish plan %d: %w", plan.Number, err)
+	}
+	Step(ctx, "published")
+	if err := w.planner.complete(ctx, plan.Number); err != nil {
+		return err
+	}
+	Step(ctx, "done")
+	w.cfg.Events.checkpoint(plan, time.Since(began))
+	return nil
+}
+
+func (w *Worker) putLetters(ctx context.Context, plan Plan, letters []DeadLetter) error {
+	if len(letters) == 0 {
+		return nil
+	}
+	for i := range letters {
+		letters[i].Plan = plan.Number
+	}
+	err := w.retry(ctx, "put dead letters", func() error { return w.cfg.DeadLetters.Put(ctx, letters) })
+	if err != nil {
+		return fmt.Errorf("put %d dead letters of plan %d: %w", len(letters), plan.Number, err)
+	}
+	return nil
+}
+
+// putRejects puts the rows that the destination refused among the dead letters, with the destination's words.
+func (w *Worker) putRejects(ctx context.Context, plan Plan) error {
+	type row struct {
+		shard core.ShardID
+		seq   core.SequenceNumber
+	}
+	rejects := map[row][]Reject{}
+	for _, r := range plan.Rejects {
+		k := row{r.Shard, r.Seq}
+		rejects[k] = append(rejects[k], r)
+	}
+	if len(rejects) == 0 {
+		return nil
+	}
+	var letters []DeadLetter
+	for _, s := range plan.Spans {
+		err := w.readSpan(ctx, s, func(raw core.Batch) error {
+			var refused []Refusal
+			for i := range int(raw.NumRows()) {
+				for _, r := range rejects[row{s.Shard, raw.SequenceOf(i)}] {
+					refused = append(refused, Refusal{raw.Handles().Value(i), r.Ord, "sink", r.Code, r.Reason})
+				}
+			}
+			letters = append(letters, w.cfg.Program.letters(plan.Pipeline, plan.Incarnation, s.Source, raw, refused)...)
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("read the rows that the destination refused: %w", err)
+		}
+	}
+	return w.putLetters(ctx, plan, letters)
+}
+
+// Bounds of the wait between two tries.
+const (
+	firstWait = 100 * time.Millisecond
+	maxWait   = 30 * time.Second
+)
+
+// retry calls f until it succeeds, ctx ends or the error is permanent, waiting longer each time, with jitter.
+func (w *Worker) retry(ctx context.Context, what string, f func() error) error {
+	wait := firstWait
+	for attempt := 1; ; attempt++ {
+		err := f()
+		if err == nil || IsPermanent(err) || ctx.Err() != nil {
+			return err
+		}
+		d := wait/2 + time.Duration(rand.Int64N(int64(wait/2))) //nolint:gosec // jitter
+		w.cfg.Events.retry(what, attempt, d, err)
+		if pause(ctx, d) != nil {
+			return err
+		}
+		wait = min(2*wait, maxWait)
+	}
+}

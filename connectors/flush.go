@@ -1,0 +1,207 @@
+package connectors
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/penstock/penstock/core"
+)
+
+// Why a flush closed.
+const (
+	reasonBytes    = "bytes"
+	reasonRecords  = "records"
+	reasonAge      = "age"
+	reasonSize     = "size"    // an output reached the target file size
+	reasonOutputs  = "outputs" // as many outputs or spans as a plan may have
+	reasonMemory   = "memory"
+	reasonShardEnd = "shard_end"
+	reasonEnd      = "end" // of a finite source, or caught up
+	reasonShutdown = "shutdown"
+)
+
+// Bounds of one plan.
+const (
+	maxOutputs     = 1000
+	maxSpans       = 1000
+	maxLetterBytes = 64 << 20
+)
+
+// place is where a shard's consumption stands when a flush begins.
+type place struct {
+	source    string
+	from      core.SequenceNumber
+	proofFrom core.SequenceNumber
+	carried   Counts
+}
+
+// flush gathers the rows of one plan-to-be. The rows go to the sink's staging at once. When the schema grows, what is
+// staged was made under the old one: the flush is stale, and is rebuilt from its spans when it closes.
+type flush struct {
+	number  int64
+	bound   *bound
+	staging Staging
+	stale   bool
+	spans   map[core.ShardID]*PlanSpan
+	letters []DeadLetter
+	held    int64 // bytes of letters
+	bytes   int64
+	records int64
+	opened  time.Time
+}
+
+// stage opens the staging of a flush, under its number and schema.
+func (w *Worker) stage(ctx context.Context, number int64, b *bound) (Staging, error) {
+	var st Staging
+	err := w.retry(ctx, "stage", func() (err error) {
+		st, err = b.program.Sink.Stage(ctx, Flush{
+			Pipeline: w.cfg.Pipeline, Incarnation: w.incarnation, Number: number, Schema: b.output,
+		})
+		return err
+	})
+	return st, err
+}
+
+// newFlush reserves a number and opens a staging under b.
+func (w *Worker) newFlush(ctx context.Context, b *bound) (*flush, error) {
+	number, err := w.planner.reserve(ctx)
+	if err != nil {
+		return nil, err
+	}
+	st, err := w.stage(ctx, number, b)
+	if err != nil {
+		return nil, err
+	}
+	return &flush{number: number, bound: b, staging: st, spans: map[core.ShardID]*PlanSpan{}, opened: time.Now()}, nil
+}
+
+// span is the flush's part of a shard, begun at p if it is new.
+func (f *flush) span(shard core.ShardID, p place) *PlanSpan {
+	s := f.spans[shard]
+	if s == nil {
+		s = &PlanSpan{
+			Source: p.source, Shard: shard, From: p.from, Through: p.from, ProofFrom: p.proofFrom, Counts: p.carried,
+		}
+		f.spans[shard] = s
+	}
+	return s
+}
+
+// add takes what became of raw.
+func (f *flush) add(ctx context.Context, w *Worker, raw core.Batch, o outcome, p place) error {
+	s := f.span(raw.Shard, p)
+	s.Through = raw.Span.Last
+	f.bytes += raw.Bytes
+	f.records += raw.Records
+	if o.bound != f.bound {
+		f.makeStale(w)
+		if o.bound.version > f.bound.version {
+			f.bound = o.bound
+		}
+	}
+	if f.stale {
+		return nil
+	}
+	letters, err := stageRows(ctx, w, f.staging, s, raw, o)
+	if err != nil {
+		if IsPermanent(err) || ctx.Err() != nil {
+			return err
+		}
+		// A full disk, say. The span is read again when the flush closes, as often as it takes.
+		w.cfg.Events.retry("stage", 1, 0, err)
+		f.makeStale(w)
+		return nil
+	}
+	f.letters = append(f.letters, letters...)
+	for _, l := range letters {
+		f.held += l.size()
+	}
+	return nil
+}
+
+// makeStale drops what is staged; the spans stay.
+func (f *flush) makeStale(w *Worker) {
+	if f.stale {
+		return
+	}
+	f.stale = true
+	f.letters, f.held = nil, 0
+	w.cfg.Events.stale(w.cfg.Pipeline)
+}
+
+// stageRows gives rows to the staging, counts them in s, and returns the dead letters. The ledger is checked here: a
+// row that no count explains stops the pipeline.
+func stageRows(ctx context.Context, w *Worker, st Staging, s *PlanSpan, raw core.Batch, o outcome) ([]DeadLetter, error) {
+	o.verdicts.Stage = "sink"
+	refused := len(o.verdicts.Refused)
+	if o.rows.NumRows() > 0 {
+		if err := st.Add(ctx, o.rows, &o.verdicts); err != nil {
+			return nil, fmt.Errorf("stage rows of %s: %w", raw.Shard, err)
+		}
+	}
+	dead := int64(len(o.verdicts.Refused))
+	c := Counts{
+		Records: raw.Records, Rows: o.decoded, Filtered: o.verdicts.Filtered, Null: o.verdicts.Null, Dead: dead,
+		Written: o.rows.NumRows() - (dead - int64(refused)),
+	}
+	if !c.Balanced() {
+		return nil, Permanent(fmt.Errorf("the ledger of records %s to %s of %s does not balance: %+v", raw.Span.First, raw.Span.Last, raw.Shard, c))
+	}
+	s.Counts = s.Counts.Add(c)
+	return o.bound.program.letters(w.cfg.Pipeline, w.incarnation, s.Source, raw, o.verdicts.Refused), nil
+}
+
+// full is the reason to close the flush now, or empty.
+func (f *flush) full(cfg *WorkerConfig) string {
+	st := f.staging.Stats()
+	switch {
+	case f.bytes >= int64(cfg.Buffer.MaxBytes):
+		return reasonBytes
+	case f.records >= cfg.Buffer.MaxRecords:
+		return reasonRecords
+	case cfg.TargetFileSize > 0 && !f.stale && st.Largest >= int64(cfg.TargetFileSize):
+		return reasonSize
+	case !f.stale && st.Outputs >= maxOutputs, len(f.spans) >= maxSpans:
+		return reasonOutputs
+	case f.held >= maxLetterBytes, cfg.Memory > 0 && st.Memory >= int64(cfg.Memory):
+		return reasonMemory
+	}
+	return ""
+}
+
+// sortedSpans are the flush's spans in order of shard.
+func (f *flush) sortedSpans() []PlanSpan {
+	out := make([]PlanSpan, 0, len(f.spans))
+	for _, s := range f.spans {
+		out = append(out, *s)
+	}
+	slices.SortFunc(out, func(a, b PlanSpan) int { return cmp.Compare(a.Shard, b.Shard) })
+	return out
+}
+
+// rebuild makes a stale flush anew from its spans, under the newest schema it met. Its counts begin at the carried ones.
+func (f *flush) rebuild(ctx context.Context, w *Worker, places map[core.ShardID]place) error {
+	if err := f.staging.Discard(); err != nil {
+		return err
+	}
+	st, err := w.stage(ctx, f.number, f.bound)
+	if err != nil {
+		return err
+	}
+	f.staging = st
+	spans := f.sortedSpans()
+	for i := range spans {
+		spans[i].Counts = places[spans[i].Shard].carried
+	}
+	if f.letters, err = w.replay(ctx, f.bound, st, spans); err != nil {
+		return err
+	}
+	for i := range spans {
+		f.spans[spans[i].Shard] = &spans[i]
+	}
+	f.stale = false
+	return nil
+}

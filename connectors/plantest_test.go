@@ -1,0 +1,238 @@
+package connectors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/array"
+	"github.com/apache/arrow/go/v17/arrow/memory"
+	"github.com/stretchr/testify/require"
+
+	"github.com/penstock/penstock/connectors/lease"
+	"github.com/penstock/penstock/core"
+	"github.com/penstock/penstock/core/control"
+)
+
+// dropDashes is a stage that leaves out the words that begin with a dash.
+type dropDashes struct{ schema *arrow.Schema }
+
+func (dropDashes) Columns() []string                   { return []string{"word"} }
+func (dropDashes) Bind(s *arrow.Schema) (Stage, error) { return dropDashes{s}, nil }
+func (d dropDashes) Schema() *arrow.Schema             { return d.schema }
+func (d dropDashes) Apply(_ context.Context, b core.Batch, v *Verdicts) (core.Batch, error) {
+	rb := array.NewRecordBuilder(memory.DefaultAllocator, d.schema)
+	defer rb.Release()
+	for i := range int(b.NumRows()) {
+		if b.Rows.Column(4).(*array.String).Value(i)[0] == '-' {
+			v.Filter(1, 0)
+			continue
+		}
+		rb.Field(0).(*array.Int64Builder).Append(b.Handles().Value(i))
+		for c := 1; c < int(b.Rows.NumCols()); c++ {
+			if err := rb.Field(c).AppendValueFromString(b.Rows.Column(c).ValueStr(i)); err != nil {
+				return core.Batch{}, err
+			}
+		}
+	}
+	return b.WithRows(rb.NewRecord()), nil
+}
+
+// world is one run of the model test.
+type world struct {
+	table table
+	river river
+	coast coast
+}
+
+// play lets two workers run over a river that grows and splits, each frozen, killed and restarted by luck, until all
+// is delivered. It returns what is wrong with the coast at the end, or nil.
+func play(t *testing.T, seed uint64, fussy bool, without guards) (wrong error) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{
+			table: table{rows: map[string]control.Row{}},
+			river: river{data: map[core.ShardID][]string{}, shards: []Shard{{ID: "s0"}, {ID: "s1"}}},
+			coast: coast{objects: map[string][]string{}, letters: map[string]string{}, plans: map[string]string{}},
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Hour)
+		defer cancel()
+		var all sync.WaitGroup
+		for n := range 2 {
+			all.Go(func() { w.work(ctx, n, seed, fussy, without) })
+		}
+		w.rain(ctx, rand.New(rand.NewPCG(seed, 99)))
+		w.settle(ctx)
+		cancel()
+		all.Wait()
+		wrong = w.judge()
+	})
+	return wrong
+}
+
+// work runs workers one after the other, each for a random time: stopped gently, or as if killed.
+func (w *world) work(ctx context.Context, n int, seed uint64, fussy bool, without guards) {
+	luck := &chaos{rng: rand.New(rand.NewPCG(seed, uint64(n)))}
+	for life := 0; ctx.Err() == nil; life++ {
+		sink := coastView{&w.coast, luck, fussy}
+		worker, err := NewWorker(WorkerConfig{
+			Pipeline: "p",
+			Program: &Program{
+				Spec: "spec", SpecJSON: []byte("{}"), Decoder: words{}, Pinned: []string{"word"}, Sink: sink,
+				Stages: []NamedTransform{{Name: "stages[0].drop", Transform: dropDashes{}}},
+			},
+			Source: riverView{&w.river, luck}, Start: Start{Kind: StartTrimHorizon}, DeadLetters: sink,
+			Store:  view{&w.table, luck},
+			Lease:  lease.Config{Owner: fmt.Sprintf("w%d-%d", n, life), Failover: 3 * time.Second},
+			Buffer: BufferConfig{MaxRecords: int64(5 + luck.n(40)), MaxAge: Duration(time.Duration(1+luck.n(3)) * time.Second)},
+			Drain:  time.Duration(luck.n(4000)) * time.Millisecond, // often too short: then it is a kill
+		})
+		if err != nil {
+			panic(err)
+		}
+		worker.without = without
+		mortal, stop := context.WithTimeout(ctx, time.Duration(5+luck.n(120))*time.Second)
+		_ = worker.Run(mortal)
+		stop()
+		_ = pause(ctx, time.Duration(luck.n(3000))*time.Millisecond)
+	}
+}
+
+// rain adds records for a while, and splits s0 on the way.
+func (w *world) rain(ctx context.Context, rng *rand.Rand) {
+	serial := 0
+	for step := range 40 {
+		_ = pause(ctx, time.Duration(rng.IntN(1500))*time.Millisecond)
+		w.river.mu.Lock()
+		if step == 20 {
+			w.river.shards[0].Closed = true
+			w.river.shards = append(w.river.shards, Shard{ID: "s2", Parents: []core.ShardID{"s0"}}, Shard{ID: "s3", Parents: []core.ShardID{"s0"}})
+		}
+		for _, s := range w.river.shards {
+			if s.Closed {
+				continue
+			}
+			for range rng.IntN(8) {
+				kinds := "abc-!"
+				if step > 12 {
+					kinds = "abcw-!"
+				}
+				serial++
+				w.river.data[s.ID] = append(w.river.data[s.ID], string(kinds[rng.IntN(len(kinds))])+strconv.Itoa(serial))
+			}
+		}
+		w.river.mu.Unlock()
+	}
+	w.river.mu.Lock()
+	defer w.river.mu.Unlock()
+	for i := range w.river.shards {
+		w.river.shards[i].Closed = true
+	}
+}
+
+// settle waits until every shard is read to its end, or no hope is left.
+func (w *world) settle(ctx context.Context) {
+	for ctx.Err() == nil {
+		_ = pause(ctx, time.Second)
+		progress, err := ListProgress(ctx, view{&w.table, &chaos{rng: rand.New(rand.NewPCG(0, 0))}}, "p")
+		if err == nil && len(progress) == 4 && !slices.ContainsFunc(progress, func(p Progress) bool { return !p.Ended }) {
+			// Zombies may still write what they hold.
+			_ = pause(ctx, 2*time.Minute)
+			return
+		}
+	}
+}
+
+// judge compares the coast with the river.
+func (w *world) judge() error {
+	want, got := map[string]int{}, map[string]int{}
+	var counts Counts
+	for _, words := range w.river.data {
+		for _, word := range words {
+			counts.Rows++
+			if word[0] != '-' {
+				want[word]++
+			}
+		}
+	}
+	for _, object := range w.coast.objects {
+		for _, word := range object {
+			got[word]++
+		}
+	}
+	for _, raw := range w.coast.letters {
+		got[raw]++
+	}
+	var errs []error
+	for word := range want {
+		if got[word] != 1 {
+			errs = append(errs, fmt.Errorf("%s arrived %d times", word, got[word]))
+		}
+	}
+	for word := range got {
+		if want[word] == 0 {
+			errs = append(errs, fmt.Errorf("%s was never sent on", word))
+		}
+	}
+	var totals Counts
+	progress, err := ListProgress(context.Background(), view{&w.table, &chaos{rng: rand.New(rand.NewPCG(0, 0))}}, "p")
+	if err != nil {
+		return err
+	}
+	for _, p := range progress {
+		totals = totals.Add(p.Totals)
+	}
+	if totals.Rows != counts.Rows || !totals.Balanced() {
+		errs = append(errs, fmt.Errorf("ledger %+v, want %d rows", totals, counts.Rows))
+	}
+	return errors.Join(errs...)
+}
+
+func seeds() uint64 {
+	if n, err := strconv.ParseUint(os.Getenv("PENSTOCK_PLANTEST_SEEDS"), 10, 32); err == nil {
+		return n
+	}
+	return 20
+}
+
+func TestEveryRowArrivesOnceWhateverHappensToTheWorkers(t *testing.T) {
+	for seed := range seeds() {
+		for _, fussy := range []bool{false, true} {
+			require.NoError(t, play(t, seed, fussy, guards{}), "seed %d, fussy %v", seed, fussy)
+		}
+	}
+}
+
+// Leases are for liveness. What makes a row arrive once is that a plan is committed only where the checkpoint stands.
+func TestRowsArriveOnceEvenIfTwoWorkersBothBelieveThatTheyOwnAShard(t *testing.T) {
+	for seed := range seeds() {
+		require.NoError(t, play(t, seed, true, guards{lease: true}), "seed %d", seed)
+	}
+}
+
+func TestEachGuardIsNeeded(t *testing.T) {
+	for name, without := range map[string]guards{
+		"from":      {lease: true, from: true}, // with leases alone, an epoch that restarts would go unnoticed
+		"open plan": {lease: true, openPlan: true},
+		"decide":    {decide: true},
+		"plan row":  {planRow: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for seed := range uint64(200) {
+				if play(t, seed, true, without) != nil {
+					return
+				}
+			}
+			t.Fatal("200 seeds ran clean without the guard: the model test would not notice its loss")
+		})
+	}
+}

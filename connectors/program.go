@@ -1,0 +1,144 @@
+package connectors
+
+import (
+	"context"
+	"fmt"
+	"sort"
+
+	"github.com/apache/arrow/go/v17/arrow"
+
+	"github.com/penstock/penstock/core"
+)
+
+// Semantics numbers what this binary makes of a spec: it rises whenever the same spec, schema and spans would give
+// other rows. A plan made under another number is not executed.
+const Semantics = 1
+
+// Program is the pure part of a pipeline, and its sink: what turns raw records into rows at a destination.
+type Program struct {
+	Spec     string // hash of SpecJSON
+	SpecJSON []byte // the checked spec, secrets as references
+	Decoder  Decoder
+	Declared []arrow.Field // columns that the user declared; they come first and never widen
+	Stages   []NamedTransform
+	Pinned   []string // columns that an expression, a partition or the sink names
+	Sink     Sink
+}
+
+// NamedTransform is a stage and its place in the pipeline, such as stages[2].compute.
+type NamedTransform struct {
+	Name      string
+	Transform Transform
+}
+
+// pinned is the set of columns of s whose types stay as they are.
+func (p *Program) pinned(s *arrow.Schema) map[string]bool {
+	out := map[string]bool{}
+	for _, f := range p.Declared {
+		out[f.Name] = true
+	}
+	for _, name := range p.Pinned {
+		if s != nil && s.HasField(name) {
+			out[name] = true
+		}
+	}
+	return out
+}
+
+// bound is a program under one version of its schema: a pure function from raw records to rows.
+type bound struct {
+	program *Program
+	version int64
+	input   *arrow.Schema // what the decoder makes, without hidden columns
+	stages  []boundStage
+	output  *arrow.Schema // what the sink gets, with hidden columns
+}
+
+type boundStage struct {
+	name  string
+	stage Stage
+}
+
+// bind checks every stage against the schema that the one before it returns.
+func (p *Program) bind(version int64, input *arrow.Schema) (*bound, error) {
+	b := &bound{program: p, version: version, input: input, output: core.SchemaOf(input.Fields()...)}
+	for _, nt := range p.Stages {
+		st, err := nt.Transform.Bind(b.output)
+		if err != nil {
+			return nil, Permanent(fmt.Errorf("%s: %w", nt.Name, err))
+		}
+		b.stages = append(b.stages, boundStage{nt.Name, st})
+		b.output = st.Schema()
+	}
+	return b, nil
+}
+
+// outcome is what became of one raw batch.
+type outcome struct {
+	bound    *bound
+	rows     core.Batch // that go to the sink; released by whoever takes the outcome
+	decoded  int64      // rows that the records held, refused ones included
+	verdicts Verdicts
+	drift    bool
+}
+
+// run decodes raw and sends the rows through the stages.
+func (b *bound) run(ctx context.Context, raw core.Batch) (outcome, error) {
+	o := outcome{bound: b, verdicts: Verdicts{Stage: "decode"}}
+	var err error
+	if o.rows, o.drift, err = b.program.Decoder.Decode(ctx, raw, b.input, &o.verdicts); err != nil {
+		return o, fmt.Errorf("decode records %s to %s of %s: %w", raw.Span.First, raw.Span.Last, raw.Shard, err)
+	}
+	o.decoded = o.rows.NumRows() + int64(len(o.verdicts.Refused))
+	for _, s := range b.stages {
+		o.verdicts.Stage = s.name
+		next, err := s.stage.Apply(ctx, o.rows, &o.verdicts)
+		o.rows.Release()
+		if err != nil {
+			return o, fmt.Errorf("%s: records %s to %s of %s: %w", s.name, raw.Span.First, raw.Span.Last, raw.Shard, err)
+		}
+		o.rows = next
+	}
+	return o, nil
+}
+
+// through returns the records of raw up to and including seq, as a batch of its own.
+func through(raw core.Batch, seq core.SequenceNumber) core.Batch {
+	n := int(raw.NumRows())
+	cut := sort.Search(n, func(i int) bool { return raw.SequenceOf(i).Compare(seq) > 0 })
+	if cut == n {
+		raw.Retain()
+		return raw
+	}
+	out := head(raw, cut)
+	return out
+}
+
+// head returns the first n records of raw, as a batch of its own.
+func head(raw core.Batch, n int) core.Batch {
+	out := raw.WithRows(raw.Rows.NewSlice(0, int64(n)))
+	out.Records = int64(n)
+	out.Span.Last = ""
+	if n > 0 {
+		out.Span.Last = out.SequenceOf(n - 1)
+	} else {
+		out.Span.First = ""
+	}
+	out.Bytes = rawBytes(out)
+	return out
+}
+
+// rawBytes is how many bytes the keys and data of a raw batch have.
+func rawBytes(raw core.Batch) int64 {
+	n := raw.NumRows()
+	if n == 0 {
+		return 0
+	}
+	return valueBytes(raw.Keys().Data()) + valueBytes(rawData(raw).Data())
+}
+
+// valueBytes is how many bytes the values of a string or binary column with 32-bit offsets have.
+func valueBytes(d arrow.ArrayData) int64 {
+	offsets := arrow.Int32Traits.CastFromBytes(d.Buffers()[1].Bytes())
+	return int64(offsets[d.Offset()+d.Len()] - offsets[d.Offset()])
+}

@@ -1,0 +1,127 @@
+package connectors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/penstock/penstock/core"
+)
+
+// replay makes the rows of spans again, under b, into st, and adds what became of them to the spans' counts. It is the
+// pure function that a plan stands for: no inference, shard by shard, each in order.
+func (w *Worker) replay(ctx context.Context, b *bound, st Staging, spans []PlanSpan) ([]DeadLetter, error) {
+	var letters []DeadLetter
+	for i := range spans {
+		s := &spans[i]
+		err := w.readSpan(ctx, *s, func(raw core.Batch) error {
+			o, err := b.run(ctx, raw)
+			if err != nil {
+				return err
+			}
+			defer o.rows.Release()
+			more, err := stageRows(ctx, w, st, s, raw, o)
+			letters = append(letters, more...)
+			return err
+		})
+		if err != nil {
+			return nil, fmt.Errorf("read again %s from %q through %q: %w", s.Shard, s.From, s.Through, err)
+		}
+	}
+	return letters, nil
+}
+
+// readSpan calls f with the raw batches of a span, which f borrows.
+func (w *Worker) readSpan(ctx context.Context, s PlanSpan, f func(raw core.Batch) error) error {
+	if s.From == s.Through {
+		return nil
+	}
+	r, err := w.cfg.Source.Read(ctx, s.Shard, s.From)
+	if err != nil {
+		return err
+	}
+	defer r.Close() //nolint:errcheck // a reader has nothing to lose
+	for {
+		raw, err := r.Next(ctx)
+		if errors.Is(err, io.EOF) {
+			return fmt.Errorf("the shard ends before %s: %w", s.Through, io.ErrUnexpectedEOF)
+		}
+		if err != nil {
+			return err
+		}
+		last := raw.Span.Last.Compare(s.Through) >= 0
+		part := through(raw, s.Through)
+		raw.Release()
+		if part.NumRows() > 0 {
+			err = f(part)
+		}
+		part.Release()
+		if err != nil || last {
+			return err
+		}
+	}
+}
+
+// resume finishes a plan that is committed but not done, whoever committed it: the same rows under the same names.
+func (w *Worker) resume(ctx context.Context, number int64) error {
+	plan, ok, err := w.planner.load(ctx, number)
+	if err != nil || !ok {
+		return err
+	}
+	w.cfg.Events.resumed(plan)
+	program, err := w.programOf(ctx, plan)
+	if err != nil {
+		return err
+	}
+	b, err := w.schemas.at(ctx, program, plan.Schema)
+	if err != nil {
+		return fmt.Errorf("finish plan %d: %w", number, err)
+	}
+	st, err := w.stage(ctx, number, b)
+	if err != nil {
+		return err
+	}
+	defer st.Discard() //nolint:errcheck // what is not published is not needed
+	spans := slices.Clone(plan.Spans)
+	letters, err := w.replay(ctx, b, st, spans)
+	if err != nil {
+		return fmt.Errorf("finish plan %d: %w", number, err)
+	}
+	outputs, err := st.Outputs(ctx)
+	if err != nil {
+		return fmt.Errorf("finish plan %d: %w", number, err)
+	}
+	if !SameOutputs(outputs, plan.Outputs) {
+		return Permanent(fmt.Errorf("plan %d of %s, made again, would write other outputs than it says (%d, planned %d); nothing was written. "+
+			"Run the version that made it, or give it up with: penstock pipelines abandon-plan %s", number, plan.Pipeline, len(outputs), len(plan.Outputs), plan.Pipeline))
+	}
+	return w.execute(ctx, plan, st, letters)
+}
+
+// programOf is the program that a plan was made by.
+func (w *Worker) programOf(ctx context.Context, plan Plan) (*Program, error) {
+	if plan.Semantics != Semantics {
+		return nil, Permanent(fmt.Errorf("plan %d of %s was made by a version with semantics %d, this one has %d: finish it with that version",
+			plan.Number, plan.Pipeline, plan.Semantics, Semantics))
+	}
+	if plan.Spec == w.cfg.Program.Spec {
+		return w.cfg.Program, nil
+	}
+	if w.cfg.OpenProgram == nil {
+		return nil, Permanent(fmt.Errorf("plan %d of %s was made by another spec (%s), which cannot be opened here", plan.Number, plan.Pipeline, plan.Spec))
+	}
+	row, ok, err := w.cfg.Store.Get(ctx, SpecKey(plan.Spec))
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, Permanent(fmt.Errorf("the spec %s of plan %d is missing from the control store", plan.Spec, plan.Number))
+	}
+	program, err := w.cfg.OpenProgram(ctx, row.Value)
+	if err != nil {
+		return nil, fmt.Errorf("open the spec of plan %d: %w", plan.Number, err)
+	}
+	return program, nil
+}

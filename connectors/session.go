@@ -1,0 +1,260 @@
+package connectors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/penstock/penstock/connectors/lease"
+	"github.com/penstock/penstock/core"
+)
+
+// session is one run of the worker between two losses of a lease. Readers, one a shard, hand batches to one goroutine
+// that gathers flushes; one plan at a time is carried out beside it.
+type session struct {
+	w     *Worker
+	items chan item
+	known map[core.ShardID]Shard
+	shard map[core.ShardID]*reading // attached
+	flush *flush
+	doing *execution
+	first bool // the shards' tips are still to be taken
+	tips  map[core.ShardID]core.SequenceNumber
+
+	readers sync.WaitGroup
+}
+
+// execution is a plan being carried out.
+type execution struct {
+	staging Staging
+	done    chan error
+}
+
+// session reads, gathers and flushes until the source ends, ctx ends or something cannot go on.
+func (w *Worker) session(ctx context.Context) error {
+	s := &session{
+		w: w, items: make(chan item, 2), known: map[core.ShardID]Shard{}, shard: map[core.ShardID]*reading{}, first: true,
+	}
+	reading, stopReading := context.WithCancel(ctx)
+	writing, stopWriting := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWriting()
+	unhook := context.AfterFunc(ctx, func() {
+		t := time.NewTimer(w.cfg.Drain)
+		defer t.Stop()
+		select {
+		case <-t.C:
+			stopWriting()
+		case <-writing.Done():
+		}
+	})
+	defer unhook()
+	err := s.run(reading, writing)
+	stopReading()
+	s.readers.Wait()
+	s.dropItems()
+	if ctx.Err() != nil && (err == nil || errors.Is(err, ctx.Err())) {
+		err = s.close(writing, reasonShutdown)
+	}
+	return s.end(writing, err)
+}
+
+// end waits for the plan in hand, gives the leases up and drops what was not planned.
+func (s *session) end(writing context.Context, err error) error {
+	if werr := s.wait(); err == nil {
+		err = werr
+	}
+	if s.flush != nil {
+		err = errors.Join(err, s.flush.staging.Discard())
+	}
+	for id, r := range s.shard {
+		if rerr := s.w.leases.Release(writing, r.lease); rerr != nil {
+			s.w.cfg.Events.retry("release lease", 1, 0, rerr) // it runs out by itself
+		}
+		s.w.cfg.Events.lease(id, "released")
+	}
+	return err
+}
+
+func (s *session) dropItems() {
+	for {
+		select {
+		case i := <-s.items:
+			i.release()
+		default:
+			return
+		}
+	}
+}
+
+// run is the session's loop. It returns nil when the source ends or the worker has caught up.
+func (s *session) run(reading, writing context.Context) error {
+	if err := s.sync(reading, writing); err != nil {
+		return err
+	}
+	tick := time.NewTicker(s.w.cfg.ShardSync)
+	defer tick.Stop()
+	for {
+		if done, err := s.finished(reading, writing); done || err != nil {
+			return err
+		}
+		var executed chan error
+		if s.doing != nil {
+			executed = s.doing.done
+		}
+		age, stop := s.age()
+		select {
+		case <-reading.Done():
+			stop()
+			return reading.Err()
+		case i := <-s.items:
+			stop()
+			if err := s.take(writing, i); err != nil {
+				return err
+			}
+			if i.ended {
+				if err := s.sync(reading, writing); err != nil {
+					return err
+				}
+			}
+		case <-age:
+			if err := s.close(writing, reasonAge); err != nil {
+				return err
+			}
+		case err := <-executed:
+			stop()
+			if err := s.executed(err); err != nil {
+				return err
+			}
+			if err := s.sync(reading, writing); err != nil {
+				return err
+			}
+		case <-tick.C:
+			stop()
+			if err := s.sync(reading, writing); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// age fires when the flush is as old as it may become.
+func (s *session) age() (<-chan time.Time, func()) {
+	if s.flush == nil {
+		return nil, func() {}
+	}
+	t := time.NewTimer(time.Until(s.flush.opened.Add(time.Duration(s.w.cfg.Buffer.MaxAge))))
+	return t.C, func() { t.Stop() }
+}
+
+// finished reports whether nothing is left to do, flushing what is gathered once no reader runs.
+func (s *session) finished(reading, writing context.Context) (bool, error) {
+	finite, ok := s.w.cfg.Source.(Finite)
+	if !s.w.cfg.UntilCaughtUp && (!ok || !finite.Finite()) {
+		return false, nil
+	}
+	for _, settle := range []func() error{
+		func() error { return s.sync(reading, writing) },
+		func() error { return s.close(writing, reasonEnd) },
+		s.wait,
+		func() error { return s.sync(reading, writing) },
+	} {
+		if s.reading() {
+			return false, nil
+		}
+		if err := settle(); err != nil {
+			return false, err
+		}
+	}
+	return !s.reading() && !s.waiting(), nil
+}
+
+// reading reports whether a reader runs, or handed over what is not taken yet.
+func (s *session) reading() bool {
+	for _, r := range s.shard {
+		if r.live {
+			return true
+		}
+	}
+	return false
+}
+
+// waiting reports whether a shard that should be read is held by another worker, or waits for its parents.
+func (s *session) waiting() bool {
+	if s.w.cfg.UntilCaughtUp {
+		return false
+	}
+	for id := range s.known {
+		if s.shard[id] == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// take adds an item to the flush, and closes the flush when it is full.
+func (s *session) take(ctx context.Context, i item) error {
+	defer i.release()
+	r := s.shard[i.shard]
+	switch {
+	case i.err != nil:
+		return fmt.Errorf("read %s: %w", i.shard, i.err)
+	case i.reached:
+		r.live = false
+		return nil
+	case i.ended:
+		return s.ended(ctx, r)
+	}
+	if err := s.open(ctx, i.outcome.bound); err != nil {
+		return err
+	}
+	if err := s.flush.add(ctx, s.w, i.raw, i.outcome, r.place); err != nil {
+		return err
+	}
+	if why := s.flush.full(&s.w.cfg); why != "" {
+		return s.close(ctx, why)
+	}
+	return nil
+}
+
+// open makes sure that there is a flush to add to.
+func (s *session) open(ctx context.Context, b *bound) (err error) {
+	if s.flush == nil {
+		s.flush, err = s.w.newFlush(ctx, b)
+	}
+	return err
+}
+
+// ended notes that a shard was read to its end. Its children may begin only when its rows are durable, so a shard that
+// has any ends the flush.
+func (s *session) ended(ctx context.Context, r *reading) error {
+	r.live = false
+	if s.flush != nil && s.flush.spans[r.shard.ID] != nil {
+		s.flush.spans[r.shard.ID].End = true
+	} else {
+		span := PlanSpan{
+			Source: r.place.source, Shard: r.shard.ID, From: r.place.from, Through: r.place.from, ProofFrom: r.place.proofFrom,
+			Counts: r.place.carried, End: true,
+		}
+		if err := s.wait(); err != nil { // an open plan of this shard must be done first
+			return err
+		}
+		if err := s.w.planner.carry(ctx, []PlanSpan{span}, s.held()); err != nil {
+			return err
+		}
+	}
+	if f, ok := s.w.cfg.Source.(Finite); ok && f.Finite() {
+		return nil
+	}
+	return s.close(ctx, reasonShardEnd)
+}
+
+// held are the leases of the attached shards.
+func (s *session) held() map[core.ShardID]*lease.Lease {
+	out := map[core.ShardID]*lease.Lease{}
+	for id, r := range s.shard {
+		out[id] = r.lease
+	}
+	return out
+}

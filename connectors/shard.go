@@ -1,0 +1,172 @@
+package connectors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/penstock/penstock/connectors/lease"
+	"github.com/penstock/penstock/core"
+)
+
+// item is what a shard's reader hands to the session: a batch and what became of it, or the end of the reading.
+type item struct {
+	shard   core.ShardID
+	raw     core.Batch
+	outcome outcome
+	ended   bool // the shard is closed and read to its end
+	reached bool // the reader got as far as it was asked to
+	err     error
+}
+
+func (i item) release() {
+	i.raw.Release()
+	i.outcome.rows.Release()
+}
+
+// reading is a shard that a session reads.
+type reading struct {
+	shard  Shard
+	lease  *lease.Lease
+	place  place
+	target core.SequenceNumber // read through it, then stop; empty: to the end
+	live   bool                // its reader runs
+}
+
+// lost reports whether the shard's lease is known to be lost.
+func (r *reading) lost() bool {
+	select {
+	case <-r.lease.Lost():
+		return true
+	default:
+		return false
+	}
+}
+
+// readShard reads one shard from its place on, decodes, sends rows through the stages and hands them over, until the
+// shard's end, its target or the end of ctx.
+func (s *session) readShard(ctx context.Context, r *reading) {
+	err := s.readLoop(ctx, r)
+	if ctx.Err() != nil {
+		return
+	}
+	out := item{shard: r.shard.ID, err: err}
+	switch {
+	case errors.Is(err, io.EOF):
+		out.ended, out.err = true, nil
+	case err == nil:
+		out.reached = true
+	}
+	s.send(ctx, out)
+}
+
+// readLoop returns nil when the target is reached, io.EOF at the shard's end.
+func (s *session) readLoop(ctx context.Context, r *reading) error {
+	in, err := s.w.cfg.Source.Read(ctx, r.shard.ID, r.place.from)
+	if err != nil {
+		return err
+	}
+	defer in.Close() //nolint:errcheck // a reader has nothing to lose
+	for {
+		raw, err := in.Next(ctx)
+		if err != nil {
+			return err
+		}
+		o, err := s.process(ctx, raw)
+		if err != nil {
+			raw.Release()
+			return err
+		}
+		s.w.cfg.Events.read(raw, lag(raw))
+		reached := r.target != "" && raw.Span.Last.Compare(r.target) >= 0
+		if !s.send(ctx, item{shard: r.shard.ID, raw: raw, outcome: o}) {
+			return ctx.Err()
+		}
+		if reached {
+			return nil
+		}
+	}
+}
+
+// process runs raw under the newest schema, which it widens first if raw asks for it.
+func (s *session) process(ctx context.Context, raw core.Batch) (outcome, error) {
+	b := s.w.schemas.current()
+	for {
+		if b != nil {
+			o, err := b.run(ctx, raw)
+			if err != nil || !o.drift {
+				return o, err
+			}
+			wider, err := s.w.schemas.widen(ctx, raw)
+			if err == nil && wider == b {
+				return o, nil
+			}
+			o.rows.Release()
+			if err != nil {
+				return o, err
+			}
+			b = wider
+			continue
+		}
+		var err error
+		if b, err = s.w.schemas.widen(ctx, raw); err != nil {
+			return outcome{}, err
+		}
+	}
+}
+
+// send hands an item over; false when ctx ended first, and then the item is released.
+func (s *session) send(ctx context.Context, i item) bool {
+	select {
+	case s.items <- i:
+		return true
+	case <-ctx.Done():
+		i.release()
+		return false
+	}
+}
+
+// lag is how long ago the last record of raw arrived.
+func lag(raw core.Batch) time.Duration {
+	n := raw.Arrivals().Len()
+	if n == 0 {
+		return 0
+	}
+	return max(0, time.Since(time.UnixMilli(int64(raw.Arrivals().Value(n-1)))))
+}
+
+// attach takes the lease of a shard, finishes the plan that its last holder left open, and returns where to go on.
+// ok is false when another worker holds it, or there is nothing to read.
+func (s *session) attach(ctx context.Context, shard Shard) (r *reading, ok bool, err error) {
+	w, src := s.w, s.w.cfg.Source.ID()
+	l, err := w.leases.Take(ctx, w.keys.lease(w.incarnation, src, shard.ID))
+	if errors.Is(err, lease.ErrHeld) {
+		return nil, false, nil
+	} else if err != nil {
+		return nil, false, err
+	}
+	w.cfg.Events.lease(shard.ID, "held")
+	key := w.keys.shard(w.incarnation, src, shard.ID)
+	for {
+		row, prog, err := loadRow[Progress](ctx, w.cfg.Store, key)
+		if err != nil {
+			return nil, false, err
+		}
+		if row.Version == 0 {
+			return nil, false, Permanent(fmt.Errorf("checkpoint of %s is missing from the control store", shard.ID))
+		}
+		if prog.OpenPlan != 0 {
+			if err := w.resume(ctx, prog.OpenPlan); err != nil {
+				return nil, false, err
+			}
+			continue
+		}
+		r := &reading{
+			shard: shard, lease: l,
+			place: place{source: src, from: prog.Checkpoint, proofFrom: prog.ProofFrom, carried: prog.Carried},
+		}
+		return r, !prog.Ended, nil
+	}
+}

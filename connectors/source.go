@@ -1,0 +1,61 @@
+package connectors
+
+import (
+	"context"
+	"time"
+
+	"github.com/penstock/penstock/core"
+)
+
+// Shard is one ordered run of records of a source.
+type Shard struct {
+	ID      core.ShardID
+	Parents []core.ShardID
+	Closed  bool                // no record will be added
+	Last    core.SequenceNumber // of the last record when it was listed; empty if it has none
+}
+
+// StartKind says where a pipeline begins in shards that it has no checkpoint for.
+type StartKind string
+
+// The kinds of starts; their values are those of the YAML.
+const (
+	StartTrimHorizon StartKind = "trim_horizon"
+	StartLatest      StartKind = "latest"
+	StartAt          StartKind = "at"
+	StartAfter       StartKind = "after"
+)
+
+// Start is a place to begin at.
+type Start struct {
+	Kind  StartKind
+	At    time.Time           // of StartAt
+	After core.SequenceNumber // of StartAfter
+}
+
+// Source is a set of shards that can be read again from any sequence number. What cannot be read again (standard
+// input, a random generator) is first written to a stream, and that is the source. Safe for concurrent use.
+type Source interface {
+	// ID names this set of shards, and a stream that is deleted and made again has another: checkpoints are keyed by it.
+	ID() string
+	// Shards lists the shards that can be read, parents before children.
+	Shards(ctx context.Context) ([]Shard, error)
+	// Resolve turns a start into the sequence number to read after; empty means from the first record kept.
+	Resolve(ctx context.Context, shard core.ShardID, start Start) (core.SequenceNumber, error)
+	// Read returns a reader of the records after the given sequence number. core/shardlog.ErrTrimmed says that some of
+	// them are gone.
+	Read(ctx context.Context, shard core.ShardID, after core.SequenceNumber) (Reader, error)
+	Close() error
+}
+
+// Finite is the optional capability of a source that ends: when every shard was read to io.EOF and Shards shows no new
+// one, a pipeline over it is done.
+type Finite interface{ Finite() bool }
+
+// Reader reads one shard in order. It is not safe for concurrent use.
+type Reader interface {
+	// Next returns the next raw batch (core.RawSchema), waiting for records at the tip. The batch is the caller's to
+	// release. A batch never splits a record. io.EOF: the shard is closed and read to its end.
+	Next(ctx context.Context) (core.Batch, error)
+	Close() error
+}

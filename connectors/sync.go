@@ -1,0 +1,158 @@
+package connectors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/penstock/penstock/connectors/lease"
+	"github.com/penstock/penstock/core"
+	"github.com/penstock/penstock/core/control"
+)
+
+// sync looks for shards, makes the rows of new ones, and starts reading those whose turn has come.
+func (s *session) sync(reading, writing context.Context) error {
+	shards, err := s.w.cfg.Source.Shards(reading)
+	if err != nil {
+		return fmt.Errorf("list shards: %w", err)
+	}
+	s.takeTips(shards)
+	progress, err := s.w.register(writing, shards)
+	if err != nil {
+		return err
+	}
+	for _, shard := range shards {
+		s.known[shard.ID] = shard
+		if r := s.shard[shard.ID]; r != nil {
+			if r.lost() {
+				return fmt.Errorf("%s: %w", shard.ID, lease.ErrLost)
+			}
+			continue
+		}
+		if !s.turn(shard, progress) || s.crowded() {
+			continue
+		}
+		r, more, err := s.attach(writing, shard)
+		if err != nil {
+			return err
+		}
+		if r != nil {
+			s.shard[shard.ID] = r
+			if more {
+				s.start(reading, r)
+			}
+		}
+	}
+	return nil
+}
+
+// takeTips remembers, once, where each shard ends now: how far a run until caught up has to go.
+func (s *session) takeTips(shards []Shard) {
+	if !s.first {
+		return
+	}
+	s.first = false
+	s.tips = map[core.ShardID]core.SequenceNumber{}
+	for _, shard := range shards {
+		s.tips[shard.ID] = shard.Last
+	}
+}
+
+// start starts the reader of an attached shard, unless it is caught up already.
+func (s *session) start(ctx context.Context, r *reading) {
+	if s.w.cfg.UntilCaughtUp {
+		tip := s.tips[r.shard.ID]
+		if tip == "" || tip.Compare(r.place.from) <= 0 {
+			return
+		}
+		r.target = tip
+	}
+	r.live = true
+	s.readers.Add(1)
+	go func() {
+		defer s.readers.Done()
+		s.readShard(ctx, r)
+	}()
+}
+
+// turn reports whether every parent of the shard that can still be read was read to its end.
+func (s *session) turn(shard Shard, progress map[core.ShardID]Progress) bool {
+	for _, parent := range shard.Parents {
+		if p, ok := progress[parent]; ok && !p.Ended {
+			return false
+		}
+	}
+	return true
+}
+
+// crowded reports whether as many shards of a finite source are read as may be at once.
+func (s *session) crowded() bool {
+	if f, ok := s.w.cfg.Source.(Finite); !ok || !f.Finite() {
+		return false
+	}
+	n := 0
+	for _, r := range s.shard {
+		if r.live {
+			n++
+		}
+	}
+	return n >= maxReaders()
+}
+
+// register makes the rows of shards that have none, with the checkpoints where the pipeline's start puts them, before
+// anything is read. Shards that appear after the pipeline's first start begin at their trim horizon.
+func (w *Worker) register(ctx context.Context, shards []Shard) (map[core.ShardID]Progress, error) {
+	for {
+		have, err := w.progress(ctx)
+		if err != nil {
+			return nil, err
+		}
+		var t control.Txn
+		start := w.cfg.Start
+		if len(have) > 0 {
+			start = Start{Kind: StartTrimHorizon}
+		}
+		for _, shard := range shards {
+			if _, ok := have[shard.ID]; ok {
+				continue
+			}
+			at, err := w.cfg.Source.Resolve(ctx, shard.ID, start)
+			if err != nil {
+				return nil, fmt.Errorf("find the start of %s: %w", shard.ID, err)
+			}
+			p := Progress{Source: w.cfg.Source.ID(), Shard: shard.ID, Checkpoint: at, ProofFrom: at}
+			key := w.keys.shard(w.incarnation, p.Source, p.Shard)
+			t.Checks = append(t.Checks, control.Check{Key: key})
+			t.Writes = append(t.Writes, jsonRow(key, p))
+			have[shard.ID] = p
+			if len(t.Writes) == maxSpans {
+				break
+			}
+		}
+		if len(t.Writes) == 0 {
+			return have, nil
+		}
+		_, err = w.cfg.Store.Commit(ctx, t)
+		switch {
+		case err == nil && len(t.Writes) < maxSpans:
+			return have, nil
+		case err != nil && !errors.Is(err, control.ErrConflict) && !errors.Is(err, control.ErrUnknown):
+			return nil, fmt.Errorf("commit the start of %d shards: %w", len(t.Writes), err)
+		}
+	}
+}
+
+// progress reads the rows of the source's shards.
+func (w *Worker) progress(ctx context.Context) (map[core.ShardID]Progress, error) {
+	all, err := ListProgress(ctx, w.cfg.Store, w.cfg.Pipeline)
+	if err != nil {
+		return nil, err
+	}
+	out := map[core.ShardID]Progress{}
+	for _, p := range all {
+		if p.Source == w.cfg.Source.ID() {
+			out[p.Shard] = p
+		}
+	}
+	return out, nil
+}

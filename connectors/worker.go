@@ -1,0 +1,143 @@
+package connectors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"time"
+
+	"github.com/penstock/penstock/connectors/lease"
+	"github.com/penstock/penstock/core/control"
+)
+
+// WorkerConfig is what a worker needs to run one pipeline.
+type WorkerConfig struct {
+	Pipeline    string
+	Program     *Program
+	OpenProgram func(ctx context.Context, specJSON []byte) (*Program, error) // for plans that an earlier spec left open
+	Source      Source
+	Start       Start
+	DeadLetters DeadLetters
+	Store       lease.Store
+	Lease       lease.Config
+
+	Buffer         BufferConfig
+	TargetFileSize ByteSize // encoded; an output that reaches it closes the flush. 0: no target
+	Memory         ByteSize // what a flush may hold in memory; 0: no bound but the buffer's
+	Drain          time.Duration
+	ShardSync      time.Duration // how often new shards are looked for. Default 1s
+	UntilCaughtUp  bool          // take each shard's tip at start, deliver through it, return
+	Adopt          bool          // go on although the destination holds output of another incarnation
+	Events         *Events
+}
+
+// Worker runs one pipeline: it takes leases, reads, decodes, sends rows through the stages, plans flushes, publishes
+// them and moves the checkpoints.
+type Worker struct {
+	cfg         WorkerConfig
+	keys        keys
+	incarnation string
+	leases      *lease.Manager
+	planner     *planner
+	schemas     *schemas
+	without     guards
+}
+
+// NewWorker returns a worker that has done nothing yet.
+func NewWorker(cfg WorkerConfig) (*Worker, error) {
+	cfg.Buffer = cfg.Buffer.WithDefaults()
+	if err := cfg.Buffer.Validate(); err != nil {
+		return nil, err
+	}
+	if cfg.Events == nil {
+		cfg.Events = &Events{}
+	}
+	if cfg.ShardSync <= 0 {
+		cfg.ShardSync = time.Second
+	}
+	if cfg.Drain <= 0 {
+		cfg.Drain = 10 * time.Second
+	}
+	return &Worker{cfg: cfg, keys: keys{cfg.Pipeline}, leases: lease.NewManager(cfg.Store, cfg.Lease)}, nil
+}
+
+// maxReaders bounds the shards of a finite source that are read at once; those of a stream are all read.
+func maxReaders() int { return max(2, runtime.GOMAXPROCS(0)) }
+
+// Run runs the pipeline until its source ends, it has caught up (UntilCaughtUp) or ctx ends: then what is buffered is
+// flushed within the drain time and Run returns nil. Errors that no retry can cure end it; nothing is lost then, and a
+// later run goes on from the checkpoints.
+func (w *Worker) Run(ctx context.Context) error {
+	if err := w.open(ctx); err != nil {
+		return err
+	}
+	renewing, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	go w.leases.Run(renewing)
+	for {
+		err := w.session(ctx)
+		if !errors.Is(err, lease.ErrLost) && !errors.Is(err, errMoved) {
+			return err
+		}
+		// Another worker took over some shard. What was staged is dropped and read again from the checkpoints.
+		if pause(ctx, firstWait) != nil {
+			return nil
+		}
+	}
+}
+
+// open reads or makes the pipeline's row, and the schemas.
+func (w *Worker) open(ctx context.Context) error {
+	for {
+		row, st, err := loadRow[State](ctx, w.cfg.Store, w.keys.state())
+		if err != nil {
+			return err
+		}
+		if st.Incarnation != "" && st.Spec == w.cfg.Program.Spec {
+			return w.opened(ctx, st)
+		}
+		if st.Incarnation == "" {
+			if err := w.adopt(ctx); err != nil {
+				return err
+			}
+			st.Incarnation = newIncarnation()
+		}
+		st.Spec = w.cfg.Program.Spec
+		_, err = w.cfg.Store.Commit(ctx, control.Txn{
+			Checks: []control.Check{{Key: row.Key, Version: row.Version}},
+			Writes: []control.Write{jsonRow(row.Key, st), {Key: SpecKey(st.Spec), Value: w.cfg.Program.SpecJSON}},
+		})
+		if err != nil && !errors.Is(err, control.ErrConflict) && !errors.Is(err, control.ErrUnknown) {
+			return fmt.Errorf("open pipeline %s: %w", w.cfg.Pipeline, err)
+		}
+	}
+}
+
+func (w *Worker) opened(ctx context.Context, st State) error {
+	w.incarnation = st.Incarnation
+	w.planner = &planner{store: w.cfg.Store, keys: w.keys, incarnation: st.Incarnation, without: w.without}
+	w.schemas = &schemas{
+		store: w.cfg.Store, keys: w.keys, incarnation: st.Incarnation, program: w.cfg.Program, events: w.cfg.Events,
+		busy: make(chan struct{}, 1), all: map[int64]*bound{},
+	}
+	return w.schemas.open(ctx)
+}
+
+// adopt refuses a destination that holds output of an earlier incarnation: the new one would write everything again
+// beside it.
+func (w *Worker) adopt(ctx context.Context) error {
+	a, ok := w.cfg.Program.Sink.(Adopter)
+	if !ok || w.cfg.Adopt {
+		return nil
+	}
+	found, err := a.Incarnations(ctx, w.cfg.Pipeline)
+	if err != nil {
+		return err
+	}
+	if len(found) > 0 {
+		return Permanent(fmt.Errorf("pipeline %s: %w (%v): its records would be there twice. Choose another prefix or name, or pass --adopt",
+			w.cfg.Pipeline, ErrForeignOutput, found))
+	}
+	return nil
+}
