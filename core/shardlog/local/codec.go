@@ -1,0 +1,146 @@
+package local
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"hash/fnv"
+	"io"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/array"
+	"github.com/apache/arrow/go/v17/arrow/ipc"
+	"github.com/apache/arrow/go/v17/arrow/memory"
+)
+
+// encoder appends Arrow record batches to a buffer as encapsulated IPC messages without their schema, which is stored
+// once a file. One a schema.
+type encoder struct {
+	schema *arrow.Schema
+	id     uint64 // hash of bytes
+	bytes  []byte // the schema's own IPC message
+	w      *ipc.Writer
+	out    appender
+}
+
+// appender is the buffer that an encoder writes to; it is also an ipc.PayloadWriter.
+type appender struct {
+	b     []byte
+	first *[]byte // takes the schema's message
+}
+
+func (a *appender) Write(p []byte) (int, error) {
+	a.b = append(a.b, p...)
+	return len(p), nil
+}
+
+func (*appender) Start() error { return nil }
+func (*appender) Close() error { return nil }
+
+// WritePayload appends the length of the metadata, the metadata and the body.
+func (a *appender) WritePayload(p ipc.Payload) error {
+	meta := p.Meta()
+	defer meta.Release()
+	if *a.first == nil { // the schema comes before any batch
+		*a.first = bytes.Clone(meta.Bytes())
+		return nil
+	}
+	a.b = binary.LittleEndian.AppendUint64(a.b, uint64(meta.Len()))
+	a.b = append(a.b, meta.Bytes()...)
+	a.b = append(a.b, make([]byte, align(int64(meta.Len()))-int64(meta.Len()))...) // so that the body is aligned
+	return p.SerializeBody(a)
+}
+
+func newEncoder(s *arrow.Schema) (*encoder, error) {
+	e := &encoder{schema: s}
+	e.out.first = &e.bytes
+	e.w = ipc.NewWriterWithPayloadWriter(&e.out, ipc.WithSchema(s))
+	b := array.NewRecordBuilder(memory.DefaultAllocator, s)
+	defer b.Release()
+	empty := b.NewRecord()
+	defer empty.Release()
+	if err := e.w.Write(empty); err != nil { // the schema's message goes out before the first batch's
+		return nil, fmt.Errorf("encode schema: %w", err)
+	}
+	e.out.b = nil
+	h := fnv.New64a()
+	h.Write(e.bytes)
+	e.id = h.Sum64()
+	return e, nil
+}
+
+// append appends rec to b and returns it with the CRC32C of what was appended.
+func (e *encoder) append(b []byte, rec arrow.Record) ([]byte, uint32, error) {
+	start := len(b)
+	e.out.b = b
+	err := e.w.Write(rec)
+	b, e.out.b = e.out.b, nil
+	if err != nil {
+		return b[:start], 0, fmt.Errorf("encode batch: %w", err)
+	}
+	return b, crc32.Checksum(b[start:], castagnoli), nil
+}
+
+// decoder reads the payloads that an encoder of the same schema appended. Not safe for concurrent use.
+type decoder struct {
+	r    *ipc.Reader
+	feed feeder
+}
+
+// feeder is an ipc.MessageReader that hands out one message at a time.
+type feeder struct{ next *ipc.Message }
+
+func (*feeder) Retain()  {}
+func (*feeder) Release() {}
+
+func (f *feeder) Message() (*ipc.Message, error) {
+	if f.next == nil {
+		return nil, io.EOF
+	}
+	m := f.next
+	f.next = nil
+	return m, nil
+}
+
+func newDecoder(schema []byte) (*decoder, error) {
+	d := &decoder{}
+	d.feed.next = message(schema, nil)
+	r, err := ipc.NewReaderFromMessageReader(&d.feed)
+	if err != nil {
+		return nil, fmt.Errorf("decode schema: %w", err)
+	}
+	d.r = r
+	return d, nil
+}
+
+func message(meta, body []byte) *ipc.Message {
+	return ipc.NewMessage(memory.NewBufferBytes(meta), memory.NewBufferBytes(body))
+}
+
+var errPayload = errors.New("payload is not an Arrow record batch")
+
+// decode returns the record in payload, whose columns alias it. The caller releases it.
+func (d *decoder) decode(payload []byte) (rec arrow.Record, err error) {
+	// The bytes passed their checksum, but flatbuffers of another version, or a bug, must not end the process.
+	defer func() {
+		if p := recover(); p != nil {
+			rec, err = nil, fmt.Errorf("%w: %v", errPayload, p)
+		}
+	}()
+	if len(payload) < 8 {
+		return nil, errPayload
+	}
+	n := binary.LittleEndian.Uint64(payload)
+	if n > uint64(len(payload)-8) || align(int64(n)) > int64(len(payload)-8) {
+		return nil, errPayload
+	}
+	d.feed.next = message(payload[8:8+n], payload[8+align(int64(n)):])
+	rec, err = d.r.Read()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errPayload, err)
+	}
+	rec.Retain()
+	return rec, nil
+}

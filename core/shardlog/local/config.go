@@ -1,0 +1,46 @@
+package local
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/penstock/penstock/core"
+)
+
+// Config has the engine's settings; zero means the documented default.
+type Config struct {
+	FileSize  int64         // a commit-log file is closed at about this size. Default 256 MiB
+	GroupSize int64         // a group takes appends until it has about this size. Default 1 MiB
+	HotTail   int64         // bytes of recent entries kept in memory for readers at the tip. Default 64 MiB
+	Queue     int64         // bytes of appends that may wait for their group. Default 256 MiB
+	Idle      time.Duration // after this long without a group, an empty one is written. Default 100 ms
+}
+
+func (c Config) withDefaults() Config {
+	if c.FileSize == 0 {
+		c.FileSize = 256 << 20
+	}
+	if c.GroupSize == 0 {
+		c.GroupSize = 1 << 20
+	}
+	if c.HotTail == 0 {
+		c.HotTail = 64 << 20
+	}
+	if c.Queue == 0 {
+		c.Queue = 256 << 20
+	}
+	if c.Idle == 0 {
+		c.Idle = 100 * time.Millisecond
+	}
+	return c
+}
+
+func (c Config) validate() error {
+	if c.FileSize < 1<<12 || c.GroupSize < 1 || c.HotTail < 0 || c.Queue < 1 {
+		return fmt.Errorf("log sizes must be positive, and a file at least 4 KiB: %w", core.ErrInvalid)
+	}
+	return nil
+}
+
+// maxGroup is the most bytes a group may have; a length above it is damage.
+const maxGroup = 256 << 20

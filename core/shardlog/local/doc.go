@@ -1,0 +1,13 @@
+// Package local is the shard log of one machine: one commit log for all logs of the node, so that one fdatasync makes
+// a group of appends to any number of logs durable.
+//
+// The one idea: the unit of durability is the group. Exactly one is being written and synced while the next gathers,
+// without a timer. A group names its file, its number and the checksum of the group before it, so a half-written tail
+// is told from damage in the middle. Recovery never appends to an old file: it copies the last group, the only one not
+// proven synced, into a new one.
+//
+// Every file begins with the state of all logs, so that it can be read without the files before it, and those are
+// deleted once all their entries are trimmed. docs/format/commitlog.md has the bytes.
+//
+// It protects from the death of the process and of the power, not from the loss of the disk.
+package local

@@ -1,0 +1,35 @@
+package local
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/penstock/penstock/core/shardlog"
+	"github.com/penstock/penstock/core/shardlog/shardlogtest"
+	"github.com/penstock/penstock/core/vfs"
+)
+
+func TestConformance(t *testing.T) {
+	for name, cfg := range map[string]Config{
+		"as it comes":           {},
+		"small files, no cache": {FileSize: 4096, HotTail: 1},
+	} {
+		t.Run(name+" in memory", func(t *testing.T) {
+			shardlogtest.Run(t, func(*testing.T) shardlogtest.Harness { return harness(vfs.NewMem(), "/log", cfg) })
+		})
+		t.Run(name+" on disk", func(t *testing.T) {
+			shardlogtest.Run(t, func(t *testing.T) shardlogtest.Harness { return harness(vfs.OS{}, t.TempDir(), cfg) })
+		})
+	}
+}
+
+func harness(fs vfs.FS, dir string, cfg Config) shardlogtest.Harness {
+	return shardlogtest.Harness{Open: func(t *testing.T) shardlog.Engine {
+		t.Helper()
+		e, err := Open(fs, dir, cfg)
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, e.Close()) })
+		return e
+	}}
+}

@@ -1,0 +1,139 @@
+package local
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/penstock/penstock/core"
+	"github.com/penstock/penstock/core/shardlog"
+)
+
+// op is something that the committer is asked to do.
+type op struct {
+	kind    shardlog.Kind // of the entry that it becomes
+	id      shardlog.LogID
+	epoch   shardlog.Epoch
+	expect  shardlog.Pos // of DATA
+	before  shardlog.Pos // of a trim
+	batch   shardlog.Batch
+	schema  *schema
+	payload []byte
+	crc     uint32
+	future  *shardlog.Future
+
+	// What the committer decided.
+	pos    shardlog.Pos
+	prev   uint32
+	header shardlog.Header
+	offset int64 // of the payload in the group
+	err    error
+	noop   bool // it is so already
+}
+
+// cost is about how many bytes an op adds to its group.
+func (o *op) cost() int64 { return entryFixed + int64(len(o.id)+len(o.payload)) }
+
+// submit queues an op. Its future may be resolved already.
+func (e *Engine) submit(o *op) *shardlog.Future {
+	o.future = shardlog.NewFuture()
+	e.mu.Lock()
+	err := e.poison
+	switch {
+	case err != nil:
+	case e.closing:
+		err = shardlog.ErrClosed
+	case e.queued+o.cost() > e.cfg.Queue && len(e.queue) > 0:
+		err = fmt.Errorf("%d bytes wait for the log already: %w", e.queued, core.ErrThrottled)
+	default:
+		e.queue = append(e.queue, o)
+		e.queued += o.cost()
+	}
+	e.mu.Unlock()
+	if err != nil {
+		o.release()
+		o.future.Resolve(0, err)
+		return o.future
+	}
+	e.kick()
+	return o.future
+}
+
+func (o *op) release() {
+	if o.batch.Rows != nil {
+		o.batch.Rows.Release()
+		o.batch.Rows = nil
+	}
+}
+
+// take removes from the queue as many ops as fit into a group, at least one if there is any.
+func (e *Engine) take() (ops []*op, closing bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var size int64
+	n := 0
+	for n < len(e.queue) && (n == 0 || size+e.queue[n].cost() <= e.cfg.GroupSize) {
+		size += e.queue[n].cost()
+		n++
+	}
+	ops = e.queue[:n:n]
+	e.queue = e.queue[n:]
+	if len(e.queue) == 0 {
+		e.queue = nil
+	}
+	e.queued -= size
+	return ops, e.closing
+}
+
+// Create makes an empty log.
+func (e *Engine) Create(ctx context.Context, id shardlog.LogID) error {
+	if !validID(id) {
+		return fmt.Errorf("log id %q must be 1 to 64 of the characters a-z 0-9 -: %w", id, core.ErrInvalid)
+	}
+	_, err := e.submit(&op{kind: kindCreate, id: id}).Wait(ctx)
+	return err
+}
+
+// Delete removes a log.
+func (e *Engine) Delete(ctx context.Context, id shardlog.LogID) error {
+	_, err := e.submit(&op{kind: kindDelete, id: id}).Wait(ctx)
+	return err
+}
+
+// Trim forgets the entries before pos; files that hold nothing else are deleted.
+func (e *Engine) Trim(ctx context.Context, id shardlog.LogID, before shardlog.Pos) error {
+	_, err := e.submit(&op{kind: kindTrim, id: id, before: before}).Wait(ctx)
+	return err
+}
+
+// Find is the position of the first entry whose last row arrived at or after t.
+func (e *Engine) Find(_ context.Context, id shardlog.LogID, t time.Time) (shardlog.Pos, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	l, err := e.find(id)
+	if err != nil {
+		return 0, err
+	}
+	if i := l.since(t); i < len(l.refs) {
+		return l.refs[i].pos, nil
+	}
+	return l.Last + 1, nil
+}
+
+// Claim makes the caller the log's only writer.
+func (e *Engine) Claim(ctx context.Context, id shardlog.LogID, epoch shardlog.Epoch, by shardlog.WriterID) (shardlog.Writer, shardlog.Tail, error) {
+	if _, err := e.submit(&op{kind: shardlog.KindOpen, id: id, epoch: epoch}).Wait(ctx); err != nil {
+		return nil, shardlog.Tail{}, fmt.Errorf("claim %s for %s: %w", id, by, err)
+	}
+	tail, err := e.Tail(ctx, id)
+	return &writer{e: e, id: id, epoch: epoch}, tail, err
+}
+
+func validID(id shardlog.LogID) bool {
+	for _, c := range []byte(id) {
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
+			return false
+		}
+	}
+	return len(id) > 0 && len(id) <= 64
+}

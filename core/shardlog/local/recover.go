@@ -1,0 +1,333 @@
+package local
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+
+	"github.com/penstock/penstock/core/shardlog"
+	"github.com/penstock/penstock/core/vfs"
+)
+
+// recovery folds the files of the log again.
+type recovery struct {
+	e       *Engine
+	schemas map[uint64]*schema // of the file being folded
+	group   group              // the last valid one
+	last    *held              // it, not folded yet
+}
+
+// held is a group whose successor was not seen yet: only a successor proves that it was synced.
+type held struct {
+	group
+	file    *logFile
+	offset  int64
+	first   bool // in its file
+	payload []byte
+}
+
+// recover reads the files and returns a committer that goes on in a new one.
+func (e *Engine) recover() (*committer, error) {
+	files, err := e.openFiles()
+	if err != nil {
+		return nil, err
+	}
+	e.files = files
+	r := &recovery{e: e}
+	for i, f := range files {
+		limit := int64(-1)
+		if i+1 < len(files) {
+			limit = int64(files[i+1].valid) //nolint:gosec // checked against the file's size
+		}
+		if err := r.file(f, limit); err != nil {
+			return nil, err
+		}
+	}
+	return r.resume()
+}
+
+// resume begins a new file with a copy of the last group, the only one that is not proven to be synced: a group that
+// is served must not be gone after a power cut.
+func (r *recovery) resume() (*committer, error) {
+	c := &committer{e: r.e, schemas: map[uint64]bool{}}
+	c.buf = make([]byte, groupHeader)
+	if r.last == nil {
+		return c, c.begin(fileHeader{id: 1})
+	}
+	last := r.last
+	c.number, c.crc = last.number-1, last.prev                                            // the copy takes its place
+	h := fileHeader{id: last.file.id + 1, prev: last.file.id, valid: uint64(last.offset)} //nolint:gosec // an offset
+	if last.first {                                                                       // nothing of that file counts any more: it is left out
+		h.prev, h.valid = last.file.prev, last.file.valid
+	} else {
+		c.putStates(r.e.logs)
+		c.putSchemas(r.schemas)
+	}
+	base := headerSize + int64(len(c.buf))
+	c.buf = append(c.buf, last.payload...)
+	old := last.file
+	if err := c.begin(h); err != nil {
+		return nil, err
+	}
+	if err := r.apply(last.payload, c.file, base, last.first); err != nil {
+		return nil, corrupt(old.name, last.offset, err.Error())
+	}
+	for id := range r.schemas {
+		c.schemas[id] = true
+	}
+	if last.first {
+		return c, r.leaveOut(old)
+	}
+	return c, nil
+}
+
+// putSchemas appends the schemas that the entries to follow may refer to.
+func (c *committer) putSchemas(known map[uint64]*schema) {
+	for _, id := range slices.Sorted(maps.Keys(known)) {
+		c.put(entry{Header: shardlog.Header{Kind: kindSchema}, schema: id}, known[id].bytes)
+	}
+}
+
+// leaveOut deletes a file whose only group was copied.
+func (r *recovery) leaveOut(f *logFile) error {
+	for i, have := range r.e.files {
+		if have == f {
+			r.e.files = append(r.e.files[:i:i], r.e.files[i+1:]...)
+			break
+		}
+	}
+	return errors.Join(f.close(), r.e.fs.Remove(f.name))
+}
+
+// file folds the groups of f up to limit, or, where limit is negative, to the last valid one.
+func (r *recovery) file(f *logFile, limit int64) error {
+	b, err := readAll(f.f)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", f.name, err)
+	}
+	if limit > int64(len(b)) {
+		return corrupt(f.name, int64(len(b)), fmt.Sprintf("the file is shorter than the %d bytes it had", limit))
+	}
+	if limit >= 0 {
+		b = b[:limit]
+	}
+	schemas := map[uint64]*schema{}
+	first := true
+	for off := int64(headerSize); off < int64(len(b)); {
+		g, payload, err := decodeGroup(b[off:])
+		if err == nil && !r.follows(g, f) {
+			err = errTorn
+		}
+		if err != nil {
+			if limit >= 0 || laterGroup(b[off:], f.id, r.group.number) {
+				return corrupt(f.name, off, "a group of entries does not match its checksum")
+			}
+			return nil
+		}
+		if err := r.settle(); err != nil {
+			return err
+		}
+		if first {
+			r.schemas = schemas
+		}
+		r.group, r.last = g, &held{g, f, off, first, payload}
+		first = false
+		off += g.size()
+	}
+	return nil
+}
+
+// follows reports whether g is the group after the last one.
+func (r *recovery) follows(g group, f *logFile) bool {
+	if g.file != f.id {
+		return false
+	}
+	return r.group.number == 0 || g.number == r.group.number+1 && g.prev == r.group.crc
+}
+
+// laterGroup reports whether a valid group of the file with a number above last begins anywhere in b.
+func laterGroup(b []byte, file, last uint64) bool {
+	for off := 0; off+groupHeader <= len(b); off += groupAlign {
+		if binary.LittleEndian.Uint32(b[off:]) != groupMagic {
+			continue
+		}
+		if g, _, err := decodeGroup(b[off:]); err == nil && g.file == file && g.number > last {
+			return true
+		}
+	}
+	return false
+}
+
+// settle folds the group that was held back.
+func (r *recovery) settle() error {
+	if r.last == nil {
+		return nil
+	}
+	last := r.last
+	r.last = nil
+	if err := r.apply(last.payload, last.file, last.offset+groupHeader, last.first); err != nil {
+		return corrupt(last.file.name, last.offset, err.Error())
+	}
+	return nil
+}
+
+// apply folds the entries of a group whose payload lies at base in file. The states that a file begins with count only
+// where nothing was folded before it.
+func (r *recovery) apply(payload []byte, file *logFile, base int64, first bool) error {
+	fresh := first && len(r.e.logs) == 0
+	return decodeEntries(payload, func(off int, en entry) error {
+		switch en.Kind {
+		case kindSchema:
+			r.schemas[en.schema] = r.e.codecs.stored(en.schema, en.payload)
+			return nil
+		case kindState:
+			if fresh {
+				return r.state(en)
+			}
+			return nil
+		}
+		return r.entry(en, file, base+int64(off)+entryFixed+int64(len(en.id)))
+	})
+}
+
+func (r *recovery) state(en entry) error {
+	if len(en.payload) < 9 {
+		return fmt.Errorf("state of log %s is cut off", en.id)
+	}
+	l := newLogState()
+	l.Last, l.Epoch, l.N, l.Chain = en.pos, en.Epoch, en.N, en.Chain
+	if millis(en.Arrival) != 0 {
+		l.Arrival = en.Arrival
+	}
+	l.trim = shardlog.Pos(binary.LittleEndian.Uint64(en.payload)) //nolint:gosec // it was a position
+	l.Sealed = en.payload[8] == 1
+	// Entries of files that are gone were all trimmed.
+	l.trim = max(l.trim, l.Last+1)
+	r.e.logs[en.id] = l
+	return nil
+}
+
+func (r *recovery) entry(en entry, file *logFile, offset int64) error {
+	l := r.e.logs[en.id]
+	if l == nil && en.Kind != kindCreate {
+		return fmt.Errorf("entry of log %s, which does not exist", en.id)
+	}
+	o := &op{kind: en.Kind, id: en.id, epoch: en.Epoch, pos: en.pos, header: en.Header, offset: offset, payload: en.payload}
+	switch en.Kind {
+	case shardlog.KindOpen, shardlog.KindData, shardlog.KindSeal:
+		if !l.Counts(en.Header) {
+			return fmt.Errorf("entry %d of log %s does not follow the one before it", en.pos, en.id)
+		}
+		o.prev = l.Chain
+		if en.Kind == shardlog.KindData {
+			if o.schema = r.schemas[en.schema]; o.schema == nil {
+				return fmt.Errorf("entry %d of log %s has an unknown schema", en.pos, en.id)
+			}
+		}
+	case kindCreate, kindDelete, kindTrim:
+	default:
+		return fmt.Errorf("entry of unknown kind %d", en.Kind)
+	}
+	r.e.apply(o, file)
+	return nil
+}
+
+// openFiles opens the files that count, oldest first. A newest file without a valid group was being made when the
+// process ended, and is deleted; so is a file that a later one leaves out.
+func (e *Engine) openFiles() ([]*logFile, error) {
+	names, err := e.fs.List(e.dir)
+	if err != nil {
+		return nil, fmt.Errorf("list %s: %w", e.dir, err)
+	}
+	var ids []uint64
+	for _, name := range names {
+		if id, ok := parseFileName(name); ok {
+			ids = append(ids, id)
+		}
+	}
+	var out []*logFile
+	for i := len(ids) - 1; i >= 0; i-- {
+		name := fileName(e.dir, ids[i])
+		if len(out) > 0 && out[0].prev != ids[i] {
+			if ids[i] > out[0].prev {
+				if err := e.fs.Remove(name); err != nil {
+					return nil, fmt.Errorf("delete %s, which was copied: %w", name, err)
+				}
+				continue
+			}
+			return nil, corrupt(fileName(e.dir, out[0].prev), 0, "the file is missing")
+		}
+		f, err := openFile(e.fs, name, ids[i])
+		if errors.Is(err, errTorn) && len(out) == 0 {
+			err = e.dropUnborn(name, ids[i])
+			if err == nil {
+				continue
+			}
+		}
+		if errors.Is(err, errTorn) {
+			err = corrupt(name, 0, "the file's beginning is damaged")
+		}
+		if err != nil {
+			for _, f := range out {
+				err = errors.Join(err, f.close())
+			}
+			return nil, err
+		}
+		out = append([]*logFile{f}, out...)
+	}
+	return out, nil
+}
+
+// dropUnborn deletes a newest file that has no valid beginning, unless something valid stands in it.
+func (e *Engine) dropUnborn(name string, id uint64) error {
+	f, err := e.fs.Open(name)
+	if err != nil {
+		return err
+	}
+	b, err := readAll(f)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("read %s: %w", name, err)
+	}
+	if laterGroup(b, id, 0) {
+		return corrupt(name, 0, "the file's beginning is damaged")
+	}
+	return e.fs.Remove(name)
+}
+
+// openFile opens a file and checks its header and that it has a first group; errTorn if not.
+func openFile(fs vfs.FS, name string, id uint64) (*logFile, error) {
+	f, err := fs.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	b, err := readAll(f)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("read %s: %w", name, err), f.Close())
+	}
+	h, err := decodeFileHeader(b)
+	if err == nil {
+		_, _, err = decodeGroup(b[headerSize:])
+	}
+	if err == nil && h.id != id {
+		err = corrupt(name, 16, fmt.Sprintf("the file was renamed: its id is %d", h.id))
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open %s: %w", name, err), f.Close())
+	}
+	return &logFile{fileHeader: h, name: name, f: f}, nil
+}
+
+func readAll(f vfs.File) ([]byte, error) {
+	size, err := f.Size()
+	if err != nil {
+		return nil, err
+	}
+	b := make([]byte, size)
+	if n, err := f.ReadAt(b, 0); err != nil && (!errors.Is(err, io.EOF) || int64(n) < size) {
+		return nil, err
+	}
+	return b, nil
+}

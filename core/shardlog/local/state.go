@@ -1,0 +1,107 @@
+package local
+
+import (
+	"sort"
+	"time"
+
+	"github.com/apache/arrow/go/v17/arrow"
+
+	"github.com/penstock/penstock/core/shardlog"
+)
+
+// logState is what is durable of one log. Engine.mu guards it.
+type logState struct {
+	shardlog.State
+	trim    shardlog.Pos  // entries before it are trimmed
+	refs    []*ref        // the DATA entries that are not, in order
+	changed chan struct{} // closed when anything here changed, and replaced
+}
+
+// ref says where a DATA entry is stored.
+type ref struct {
+	pos     shardlog.Pos
+	epoch   shardlog.Epoch
+	file    *logFile
+	offset  int64 // of the payload in the file
+	size    int
+	prev    uint32 // chain before the entry
+	chain   uint32 // and with it
+	arrival int64  // milliseconds
+	schema  *schema
+	hot     arrow.Record // nil when it is to be read from the file
+}
+
+func newLogState() *logState { return &logState{trim: 1, changed: make(chan struct{})} }
+
+func (l *logState) notify() {
+	close(l.changed)
+	l.changed = make(chan struct{})
+}
+
+func (l *logState) tail() shardlog.Tail {
+	t := l.Tail
+	t.First = min(l.trim, l.Last+1)
+	return t
+}
+
+// at is the index in refs of the first entry at or after pos.
+func (l *logState) at(pos shardlog.Pos) int {
+	return sort.Search(len(l.refs), func(i int) bool { return l.refs[i].pos >= pos })
+}
+
+// since is the index in refs of the first entry that arrived at or after t.
+func (l *logState) since(t time.Time) int {
+	ms := t.UnixMilli()
+	return sort.Search(len(l.refs), func(i int) bool { return l.refs[i].arrival >= ms })
+}
+
+// trimTo forgets the entries before pos.
+func (l *logState) trimTo(pos shardlog.Pos, hot *hotTail) {
+	if pos <= l.trim {
+		return
+	}
+	n := l.at(pos)
+	for _, r := range l.refs[:n] {
+		r.file.live--
+		hot.release(r)
+	}
+	l.refs = append([]*ref(nil), l.refs[n:]...)
+	l.trim = pos
+}
+
+// hotTail keeps the newest records in memory, within a budget. Engine.mu guards it.
+type hotTail struct {
+	budget int64
+	bytes  int64
+	order  []*ref // oldest first; some may have been released
+}
+
+func (h *hotTail) add(r *ref, rec arrow.Record) {
+	rec.Retain()
+	r.hot = rec
+	h.bytes += int64(r.size)
+	h.order = append(h.order, r)
+	for h.bytes > h.budget && len(h.order) > 0 {
+		h.release(h.order[0])
+		h.order[0] = nil
+		h.order = h.order[1:]
+	}
+}
+
+func (h *hotTail) release(r *ref) {
+	if r.hot == nil {
+		return
+	}
+	r.hot.Release()
+	r.hot = nil
+	h.bytes -= int64(r.size)
+}
+
+func (h *hotTail) drop() {
+	for _, r := range h.order {
+		if r != nil {
+			h.release(r)
+		}
+	}
+	h.order = nil
+}
