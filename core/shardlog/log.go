@@ -105,7 +105,8 @@ type Writer interface {
 
 // Cursor walks the entries of one log in order. It is not safe for concurrent use.
 type Cursor interface {
-	// Next returns the next DATA entry; it waits at the tip until one is durable or ctx ends (with NoWait: ErrTip).
+	// Next returns the next DATA entry; it waits at the tip until one is durable or ctx ends (with NoWait: ErrTip). What is
+	// durable is returned even when ctx has ended.
 	// io.EOF: the log is sealed and read to its end. ErrTrimmed: the entries were trimmed under the reader.
 	Next(ctx context.Context) (Entry, error)
 	Close() error
