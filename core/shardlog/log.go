@@ -86,7 +86,7 @@ type Admin interface {
 	// Find is the position of the first DATA entry that may hold a row that arrived at or after t (the first whose last
 	// row did); Last+1 when there is none.
 	Find(ctx context.Context, id LogID, t time.Time) (Pos, error)
-	// Trim lets the engine delete every entry before pos. Readers standing there get ErrTrimmed. It never moves back.
+	// Trim lets the engine delete every DATA entry before pos; First becomes the position after the last of them. Readers standing there get ErrTrimmed. It never moves back.
 	Trim(ctx context.Context, id LogID, before Pos) error
 }
 

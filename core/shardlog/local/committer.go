@@ -139,6 +139,15 @@ func (c *committer) decide(ops []*op) map[shardlog.LogID]*staged {
 			}
 			states[o.id] = s
 		}
+		if o.kind == kindTrim {
+			// Up to the last entry that goes, not to the first that stays: a reader that stands between has missed nothing.
+			if l := c.e.logs[o.id]; l != nil {
+				n := l.at(o.before)
+				if o.noop = n == 0; !o.noop {
+					o.before = l.refs[n-1].pos + 1
+				}
+			}
+		}
 		s.decide(o)
 	}
 	return states
@@ -164,7 +173,7 @@ func (s *staged) decide(o *op) {
 		return
 	}
 	if o.kind == kindTrim {
-		o.pos = min(o.before, s.Last+1)
+		o.pos = o.before
 		return
 	}
 	if o.err = s.refuses(o); o.err != nil || o.noop {

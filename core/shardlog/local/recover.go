@@ -204,8 +204,6 @@ func (r *recovery) state(en entry) error {
 	}
 	l.trim = shardlog.Pos(binary.LittleEndian.Uint64(en.payload)) //nolint:gosec // it was a position
 	l.Sealed = en.payload[8] == 1
-	// Entries of files that are gone were all trimmed.
-	l.trim = max(l.trim, l.Last+1)
 	r.e.logs[en.id] = l
 	return nil
 }

@@ -1,0 +1,2 @@
+// Package streamsource reads a stream of this node as a connectors.Source.
+package streamsource

@@ -1,0 +1,189 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/array"
+	"github.com/apache/arrow/go/v17/arrow/memory"
+
+	"github.com/penstock/penstock/core"
+	"github.com/penstock/penstock/core/shardlog"
+)
+
+// Reader reads one shard in order. It is not safe for concurrent use.
+type Reader struct {
+	shard  Shard
+	cursor shardlog.Cursor
+	skip   int64 // rows with an index up to this one are not wanted
+	ended  context.Context
+	err    error // met after the last batch
+}
+
+// Read returns a reader of the records after a sequence number; the empty one reads from the trim horizon.
+// shardlog.ErrTrimmed says that some of the records after it are gone.
+func (s *Stream) Read(ctx context.Context, id core.ShardID, after core.SequenceNumber) (*Reader, error) {
+	sh, err := s.shard(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	r := &Reader{shard: sh, skip: -1}
+	from := shardlog.Pos(0)
+	if after != "" {
+		if r.skip, err = sh.numbering().parse(after); err != nil {
+			return nil, err
+		}
+		from = shardlog.Pos(r.skip>>rowBits - sh.Base)
+		tail, err := s.store.engine.Tail(ctx, sh.Log)
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", id, err)
+		}
+		// The entry of the record read last may be trimmed; nothing is missing as long as the one after it is there.
+		if from < tail.First && from+1 >= tail.First {
+			from = tail.First
+		}
+	}
+	if r.cursor, err = s.store.engine.Read(ctx, sh.Log, from, shardlog.ReadOpts{}); err != nil {
+		return nil, fmt.Errorf("read %s: %w", id, err)
+	}
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	r.ended = ended
+	return r, nil
+}
+
+// Bounds of one batch.
+const (
+	batchRows  = 8192
+	batchBytes = 4 << 20
+)
+
+// Next returns the next records, at least one, waiting for them at the tip; what is durable already comes together, in
+// batches of thousands of rows. io.EOF: the shard is closed and read to its end.
+func (r *Reader) Next(ctx context.Context) (core.Batch, error) {
+	if r.err != nil {
+		return core.Batch{}, r.err
+	}
+	g := gather{shard: r.shard}
+	defer g.release()
+	for g.rows < batchRows && g.bytes < batchBytes {
+		wait := ctx
+		if g.rows > 0 {
+			wait = r.ended // only what is there
+		}
+		en, err := r.cursor.Next(wait)
+		if err != nil {
+			if g.rows == 0 {
+				return core.Batch{}, err
+			}
+			if !errors.Is(err, context.Canceled) {
+				r.err = err // after what was gathered
+			}
+			break
+		}
+		if err := g.add(en, r.skip); err != nil {
+			return core.Batch{}, err
+		}
+	}
+	return g.batch()
+}
+
+// Close gives up what the reader holds.
+func (r *Reader) Close() error { return r.cursor.Close() }
+
+// gather puts entries together.
+type gather struct {
+	shard   Shard
+	rows    int64
+	bytes   int64
+	handles []int64
+	cols    [3][]arrow.Array // as stored
+}
+
+func (g *gather) release() {
+	for _, cols := range g.cols {
+		for _, c := range cols {
+			c.Release()
+		}
+	}
+}
+
+func (g *gather) add(en shardlog.Entry, skip int64) error {
+	rs, err := rowsOf(en.Rows)
+	if err != nil {
+		return err
+	}
+	first := index(g.shard.Base, en.Pos, 0)
+	from := int64(0)
+	if skip >= first {
+		from = min(skip-first+1, int64(rs.len()))
+	}
+	n := int64(rs.len()) - from
+	if n == 0 {
+		return nil
+	}
+	for i := range g.cols {
+		g.cols[i] = append(g.cols[i], array.NewSlice(en.Rows.Column(i), from, from+n))
+	}
+	for i := range n {
+		g.handles = append(g.handles, first+from+i)
+	}
+	g.rows += n
+	for _, c := range []int{1, 2} {
+		g.bytes += valueBytes(g.cols[c][len(g.cols[c])-1])
+	}
+	return nil
+}
+
+// valueBytes is how many bytes the values of a string or binary column have.
+func valueBytes(c arrow.Array) int64 {
+	switch c := c.(type) {
+	case *array.String:
+		return int64(len(c.ValueBytes()))
+	case *array.Binary:
+		return int64(len(c.ValueBytes()))
+	}
+	return 0
+}
+
+// batch is what was gathered, as a raw batch.
+func (g *gather) batch() (core.Batch, error) {
+	mem := memory.DefaultAllocator
+	var cols [3]arrow.Array
+	for i := range cols {
+		if len(g.cols[i]) == 1 {
+			g.cols[i][0].Retain()
+			cols[i] = g.cols[i][0]
+			continue
+		}
+		c, err := array.Concatenate(g.cols[i], mem)
+		if err != nil {
+			return core.Batch{}, fmt.Errorf("put entries of %s together: %w", g.shard.ID, err)
+		}
+		cols[i] = c
+	}
+	defer func() {
+		for _, c := range cols {
+			c.Release()
+		}
+	}()
+	handles := array.NewInt64Data(array.NewData(arrow.PrimitiveTypes.Int64, len(g.handles),
+		[]*memory.Buffer{nil, memory.NewBufferBytes(arrow.Int64Traits.CastToBytes(g.handles))}, nil, 0, 0))
+	ords := array.NewInt32Data(array.NewData(arrow.PrimitiveTypes.Int32, len(g.handles),
+		[]*memory.Buffer{nil, memory.NewBufferBytes(make([]byte, 4*len(g.handles)))}, nil, 0, 0))
+	rec := array.NewRecord(rawSchema, []arrow.Array{handles, ords, cols[0], cols[1], cols[2]}, g.rows)
+	handles.Release()
+	ords.Release()
+	b := core.Batch{
+		Shard: g.shard.ID, Records: g.rows, Bytes: g.bytes, Rows: rec, Sequences: g.shard.numbering(),
+	}
+	b.Span = core.Span{First: b.SequenceOf(0), Last: b.SequenceOf(int(g.rows) - 1)}
+	return b, nil
+}
+
+var rawSchema = core.RawSchema()
+
+var _ io.Closer = (*Reader)(nil)

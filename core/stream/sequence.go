@@ -1,0 +1,60 @@
+package stream
+
+import (
+	"fmt"
+	"math/big"
+
+	"github.com/penstock/penstock/core"
+	"github.com/penstock/penstock/core/shardlog"
+)
+
+// A sequence number has the layout that AWS calls version 2: 47 hex digits, written as 56 decimal ones:
+//
+//	2 | shard create seconds (9) | shard index, low nibble (1) | sequence index (16) | 00 | seconds (9) | shard index (8) | 2
+//
+// The sequence index is position (43 bits) and row (20 bits); positions count from the shard's base, which lies above
+// every position of its parents, so that numbers rise from parent to child.
+type numbering struct {
+	created int64 // seconds
+	shard   int64 // index of the shard in its stream
+}
+
+const (
+	rowBits     = 20
+	maxSequence = 1<<63 - 1 // index of the end of a closed shard
+)
+
+// index is the sequence index of a row of the entry at pos of a shard with this base.
+func index(base int64, pos shardlog.Pos, row int) int64 {
+	return (base+int64(pos))<<rowBits | int64(row)
+}
+
+// number composes the sequence number of an index whose record arrived at a second.
+func (n numbering) number(index, seconds int64) core.SequenceNumber {
+	// In three parts, as 188 bits exceed every integer: what stands left of the index, and right of it.
+	v := big.NewInt(2<<40 | n.created<<4 | n.shard&0xf)
+	v.Lsh(v, 64).Or(v, new(big.Int).SetUint64(uint64(index))) //nolint:gosec // an index is not negative
+	v.Lsh(v, 8+36).Or(v, big.NewInt(seconds&(1<<36-1)))
+	v.Lsh(v, 32+4).Or(v, big.NewInt(n.shard<<4|2))
+	return core.SequenceNumber(v.String())
+}
+
+// parse returns the index in a sequence number of this shard; ErrInvalid for another shard's, or what is no number.
+func (n numbering) parse(s core.SequenceNumber) (int64, error) {
+	v, ok := new(big.Int).SetString(string(s), 10)
+	if !ok || v.BitLen() > 188 {
+		return 0, fmt.Errorf("sequence number %q is not one of Penstock's: %w", s, core.ErrInvalid)
+	}
+	low := new(big.Int).And(v, big.NewInt(1<<36-1)).Int64()
+	high := new(big.Int).Rsh(v, 36+36+8+64).Int64()
+	if low != n.shard<<4|2 || high != 2<<40|n.created<<4|n.shard&0xf {
+		return 0, fmt.Errorf("sequence number %s is not of this shard: %w", s, core.ErrInvalid)
+	}
+	i := new(big.Int).Rsh(v, 36+36+8)
+	return i.And(i, big.NewInt(maxSequence)).Int64(), nil
+}
+
+// At composes the sequence number of a record of this shard from its index, which is its handle.
+func (n numbering) At(handle, arrivalMillis int64) core.SequenceNumber {
+	return n.number(handle, arrivalMillis/1000)
+}

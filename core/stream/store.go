@@ -1,0 +1,207 @@
+package stream
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/penstock/penstock/core"
+	"github.com/penstock/penstock/core/control"
+	"github.com/penstock/penstock/core/shardlog"
+)
+
+// Limits of a stream, those of Kinesis Data Streams.
+const (
+	MinRetention     = 24 * time.Hour
+	MaxRetention     = 8760 * time.Hour
+	DefaultMaxRecord = 1 << 20
+	MaxMaxRecord     = 10 << 20
+	MaxKey           = 256 // characters of a partition key
+	MaxShards        = 10_000
+)
+
+// Settings are what a stream is made with; zero means the documented default.
+type Settings struct {
+	Shards    int           // default 1
+	Retention time.Duration // default and least 24 h, at most 8760 h
+	MaxRecord int64         // bytes of key and data; default 1 MiB, at most 10 MiB
+}
+
+func (s Settings) withDefaults() Settings {
+	if s.Shards == 0 {
+		s.Shards = 1
+	}
+	if s.Retention == 0 {
+		s.Retention = MinRetention
+	}
+	if s.MaxRecord == 0 {
+		s.MaxRecord = DefaultMaxRecord
+	}
+	return s
+}
+
+func (s Settings) validate() error {
+	switch {
+	case s.Shards < 1 || s.Shards > MaxShards:
+		return fmt.Errorf("a stream has 1 to %d shards, not %d: %w", MaxShards, s.Shards, core.ErrInvalid)
+	case s.Retention < MinRetention || s.Retention > MaxRetention:
+		return fmt.Errorf("retention is 24 to 8760 hours, not %s: %w", s.Retention, core.ErrInvalid)
+	case s.MaxRecord < 1 || s.MaxRecord > MaxMaxRecord:
+		return fmt.Errorf("a record may have 1 byte to 10 MiB, not %d: %w", s.MaxRecord, core.ErrInvalid)
+	}
+	return nil
+}
+
+// Store holds the streams of a node. It is safe for concurrent use.
+type Store struct {
+	engine  shardlog.Engine
+	control *control.Store
+	by      shardlog.WriterID
+
+	mu   sync.Mutex // guards open
+	open map[string]*Stream
+}
+
+// NewStore returns the streams that stand in a control store, over the engine that holds their logs.
+func NewStore(engine shardlog.Engine, store *control.Store, by shardlog.WriterID) *Store {
+	return &Store{engine: engine, control: store, by: by, open: map[string]*Stream{}}
+}
+
+// Create makes a stream whose shards share the hash keys evenly. ErrExists if there is one of that name.
+func (s *Store) Create(ctx context.Context, name core.StreamName, set Settings) (Info, error) {
+	set = set.withDefaults()
+	if err := errors.Join(name.Validate(), set.validate()); err != nil {
+		return Info{}, err
+	}
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	info := Info{Name: name, ID: newID(), Created: now, Retention: set.Retention, MaxRecord: set.MaxRecord}
+	for i, r := range core.EvenRanges(set.Shards) {
+		sh := Shard{
+			ID: core.NewShardID(i), Index: int64(i), Log: shardlog.LogID(fmt.Sprintf("%s-%d", info.ID, i)), Range: r, Created: now.Unix(),
+		}
+		sh.Start = sh.numbering().number(0, sh.Created)
+		info.Shards = append(info.Shards, sh)
+	}
+	if _, _, err := load(ctx, s.control, name); !errors.Is(err, ErrNotFound) {
+		if err == nil {
+			err = fmt.Errorf("stream %s: %w", name, ErrExists)
+		}
+		return Info{}, err
+	}
+	for _, sh := range info.Shards { // before the row: a stream that can be found is whole
+		if err := s.engine.Create(ctx, sh.Log); err != nil {
+			return Info{}, fmt.Errorf("create stream %s: %w", name, err)
+		}
+	}
+	_, err := s.control.Commit(ctx, control.Txn{
+		Checks: []control.Check{{Key: rowKey(name)}}, Writes: []control.Write{info.write()},
+	})
+	if errors.Is(err, control.ErrConflict) {
+		err = fmt.Errorf("stream %s: %w", name, ErrExists)
+	}
+	return info, err
+}
+
+// Delete removes a stream and its records.
+func (s *Store) Delete(ctx context.Context, name core.StreamName) error {
+	row, info, err := load(ctx, s.control, name)
+	if err != nil {
+		return err
+	}
+	_, err = s.control.Commit(ctx, control.Txn{
+		Checks: []control.Check{{Key: row.Key, Version: row.Version}}, Writes: []control.Write{{Key: row.Key}},
+	})
+	if err != nil {
+		return fmt.Errorf("delete stream %s: %w", name, err)
+	}
+	s.mu.Lock()
+	delete(s.open, info.ID)
+	s.mu.Unlock()
+	for _, sh := range info.Shards {
+		if err := s.engine.Delete(ctx, sh.Log); err != nil {
+			return fmt.Errorf("delete the records of stream %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// List is every stream, in order of their names.
+func (s *Store) List(ctx context.Context) ([]Info, error) {
+	rows, err := s.control.List(ctx, rowPrefix)
+	if err != nil {
+		return nil, fmt.Errorf("list streams: %w", err)
+	}
+	out := make([]Info, len(rows))
+	for i, r := range rows {
+		if out[i], err = decode(r); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// Open returns a stream to put to and read from. ErrNotFound.
+func (s *Store) Open(ctx context.Context, name core.StreamName) (*Stream, error) {
+	_, info, err := load(ctx, s.control, name)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.open[info.ID]
+	if st == nil {
+		st = &Stream{store: s, name: name, id: info.ID, writers: map[core.ShardID]*shardWriter{}}
+		s.open[info.ID] = st
+	}
+	return st, nil
+}
+
+// SetRetention changes how long records are kept.
+func (s *Store) SetRetention(ctx context.Context, name core.StreamName, d time.Duration) error {
+	if err := (Settings{Shards: 1, Retention: d, MaxRecord: 1}).validate(); err != nil {
+		return err
+	}
+	for {
+		row, info, err := load(ctx, s.control, name)
+		if err != nil {
+			return err
+		}
+		info.Retention = d
+		_, err = s.control.Commit(ctx, control.Txn{
+			Checks: []control.Check{{Key: row.Key, Version: row.Version}}, Writes: []control.Write{info.write()},
+		})
+		if !errors.Is(err, control.ErrConflict) {
+			return err
+		}
+	}
+}
+
+// Trim removes, from every shard of every stream, the entries whose last record is older than the stream's retention.
+func (s *Store) Trim(ctx context.Context, now time.Time) error {
+	infos, err := s.List(ctx)
+	if err != nil {
+		return err
+	}
+	for _, info := range infos {
+		for _, sh := range info.Shards {
+			pos, err := s.engine.Find(ctx, sh.Log, now.Add(-info.Retention))
+			if err == nil {
+				err = s.engine.Trim(ctx, sh.Log, pos)
+			}
+			if err != nil && !errors.Is(err, shardlog.ErrNotFound) {
+				return fmt.Errorf("trim %s of stream %s: %w", sh.ID, info.Name, err)
+			}
+		}
+	}
+	return nil
+}
+
+func newID() string {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return hex.EncodeToString(b[:])
+}
