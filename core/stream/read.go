@@ -36,7 +36,7 @@ func (s *Stream) Read(ctx context.Context, id core.ShardID, after core.SequenceN
 		if r.skip, err = sh.numbering().parse(after); err != nil {
 			return nil, err
 		}
-		from = shardlog.Pos(r.skip>>rowBits - sh.Base)
+		from = max(1, shardlog.Pos(r.skip>>rowBits-sh.Base)) // 0 would be the horizon, wherever it is
 		tail, err := s.store.engine.Tail(ctx, sh.Log)
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", id, err)
