@@ -1,0 +1,126 @@
+package pipelines
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/penstock/penstock/core/control"
+	"github.com/penstock/penstock/core/shardlog"
+	"github.com/penstock/penstock/core/shardlog/local"
+	"github.com/penstock/penstock/core/stream"
+	"github.com/penstock/penstock/core/vfs"
+)
+
+// Node is one machine's log, its control store and its streams, in one data directory.
+type Node struct {
+	Streams *stream.Store
+	Control *control.Store
+
+	engine *local.Engine
+	stop   context.CancelFunc
+	done   chan struct{}
+}
+
+// dataFormat is the version of the data directory's layout; formatFile holds it.
+const (
+	dataFormat = "1"
+	formatFile = "FORMAT"
+	trimEvery  = time.Minute
+)
+
+// controlLog is the log of the control store.
+const controlLog shardlog.LogID = "control"
+
+// OpenNode opens the data directory, making it if it is not there. Only one process can have it.
+func OpenNode(ctx context.Context, dir string) (*Node, error) {
+	if err := checkFormat(dir); err != nil {
+		return nil, err
+	}
+	engine, err := local.Open(vfs.OS{}, filepath.Join(dir, "log"), local.Config{})
+	switch {
+	case errors.Is(err, vfs.ErrLocked):
+		return nil, fmt.Errorf("data directory %s is in use by another penstock process: stop it, or choose another with --data: %w", dir, err)
+	case err != nil:
+		return nil, explain(dir, err)
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "localhost"
+	}
+	by := shardlog.WriterID(host)
+	table, err := control.Open(ctx, engine, controlLog, by, control.Config{})
+	if err != nil {
+		return nil, errors.Join(err, engine.Close())
+	}
+	trimming, stop := context.WithCancel(context.Background())
+	n := &Node{Streams: stream.NewStore(engine, table, by), Control: table, engine: engine, stop: stop, done: make(chan struct{})}
+	go n.trim(trimming)
+	return n, nil
+}
+
+// checkFormat reads, or for a new directory writes, the version of the layout.
+func checkFormat(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return explain(dir, err)
+	}
+	name := filepath.Join(dir, formatFile)
+	b, err := os.ReadFile(name) //nolint:gosec // the user's own directory
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if err := os.WriteFile(name, []byte(dataFormat+"\n"), 0o600); err != nil {
+			return explain(dir, err)
+		}
+		return nil
+	case err != nil:
+		return explain(dir, err)
+	}
+	if v := strings.TrimSpace(string(b)); v != dataFormat && v != "" { // empty: the power went when it was made
+		return fmt.Errorf("data directory %s has format %s, this version reads %s: use the version of penstock that wrote it", dir, v, dataFormat)
+	}
+	return nil
+}
+
+// explain adds the cure to what the operating system says of a data directory.
+func explain(dir string, err error) error {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("data directory %s cannot be written by user %d: change its owner, or choose another with --data: %w", dir, os.Getuid(), err)
+	case errors.Is(err, syscall.EROFS):
+		return fmt.Errorf("data directory %s is on a read-only file system: choose another with --data: %w", dir, err)
+	case errors.Is(err, syscall.ENOSPC):
+		return fmt.Errorf("data directory %s has no space left: make space, or choose another with --data: %w", dir, err)
+	}
+	return fmt.Errorf("open data directory %s: %w", dir, err)
+}
+
+// trim removes what is older than its stream's retention until ctx ends.
+func (n *Node) trim(ctx context.Context) {
+	defer close(n.done)
+	t := time.NewTicker(trimEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-t.C:
+			_ = n.Streams.Trim(ctx, now) // what is not trimmed now is trimmed the next time
+		}
+	}
+}
+
+// Failed is closed when the log cannot tell any more what is durable: end the process, and open the directory again.
+func (n *Node) Failed() <-chan struct{} { return n.engine.Failed() }
+
+// Close ends the node; what was acknowledged stays.
+func (n *Node) Close() error {
+	n.stop()
+	<-n.done
+	return errors.Join(n.Control.Close(), n.engine.Close())
+}
