@@ -1,0 +1,162 @@
+package compute
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/array"
+	"github.com/apache/arrow/go/v17/arrow/memory"
+
+	"github.com/penstock/penstock/connectors"
+	"github.com/penstock/penstock/core"
+	"github.com/penstock/penstock/transforms/internal/expr"
+	"github.com/penstock/penstock/transforms/internal/rows"
+)
+
+// Transform computes columns.
+type Transform struct {
+	names []string
+	exprs []*expr.Expr
+	mem   memory.Allocator
+}
+
+var _ connectors.Transform = (*Transform)(nil)
+
+// Option changes a Transform.
+type Option func(*Transform)
+
+// WithAllocator takes memory for columns from mem.
+func WithAllocator(mem memory.Allocator) Option { return func(t *Transform) { t.mem = mem } }
+
+// New parses the expressions.
+func New(cfg Config, opts ...Option) (*Transform, error) {
+	if len(cfg) == 0 {
+		return nil, fmt.Errorf("compute names no column: %w", core.ErrInvalid)
+	}
+	t := &Transform{mem: memory.DefaultAllocator}
+	for _, c := range cfg {
+		if c.Name == "" || core.IsHidden(c.Name) {
+			return nil, fmt.Errorf("compute: %q cannot be a column's name: %w", c.Name, core.ErrInvalid)
+		}
+		e, err := expr.Parse(c.Expr)
+		if err != nil {
+			return nil, fmt.Errorf("compute %s: %w", c.Name, err)
+		}
+		t.names, t.exprs = append(t.names, c.Name), append(t.exprs, e)
+	}
+	for _, o := range opts {
+		o(t)
+	}
+	return t, nil
+}
+
+// Columns names the columns of the input that the expressions use, but for those computed before.
+func (t *Transform) Columns() []string {
+	var out []string
+	for i, e := range t.exprs {
+		for _, c := range e.Columns() {
+			if !slices.Contains(t.names[:i], c) && !slices.Contains(out, c) {
+				out = append(out, c)
+			}
+		}
+	}
+	return out
+}
+
+// Bind checks the expressions against in. A column that neither in has nor an expression before makes is an error.
+func (t *Transform) Bind(in *arrow.Schema) (connectors.Stage, error) {
+	s := &stage{mem: t.mem, schema: in}
+	for i, e := range t.exprs {
+		p, err := e.Bind(s.schema)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", t.names[i], err)
+		}
+		x := step{program: p, path: p.Column()}
+		field := arrow.Field{Name: t.names[i], Nullable: true}
+		if x.path != nil {
+			field.Type = fieldAt(s.schema, x.path).Type
+		} else if field.Type, err = p.Type(); err != nil {
+			return nil, fmt.Errorf("%s: %w", t.names[i], err)
+		}
+		s.schema, x.at = rows.With(s.schema, field)
+		x.schema = s.schema
+		s.steps = append(s.steps, x)
+	}
+	return s, nil
+}
+
+func fieldAt(s *arrow.Schema, path []int) arrow.Field {
+	f := s.Field(path[0])
+	for _, k := range path[1:] {
+		f = f.Type.(*arrow.StructType).Field(k)
+	}
+	return f
+}
+
+type step struct {
+	program *expr.Program
+	path    []int // set where the expression is a column or a field: its values are passed on as they are
+	schema  *arrow.Schema
+	at      int
+}
+
+type stage struct {
+	mem    memory.Allocator
+	schema *arrow.Schema
+	steps  []step
+}
+
+func (s *stage) Schema() *arrow.Schema { return s.schema }
+
+func (s *stage) Apply(ctx context.Context, b core.Batch, v *connectors.Verdicts) (core.Batch, error) {
+	b.Retain()
+	for _, x := range s.steps {
+		next, err := s.apply(ctx, x, b, v)
+		b.Release()
+		if err != nil {
+			return core.Batch{}, err
+		}
+		b = next
+	}
+	return b, nil
+}
+
+// apply computes one column and takes out the rows that failed, which later expressions do not see.
+func (s *stage) apply(ctx context.Context, x step, b core.Batch, v *connectors.Verdicts) (core.Batch, error) {
+	var failures []expr.Failure
+	col := pass(b, x.path, s.mem)
+	if col == nil {
+		var err error
+		if col, failures, err = x.program.Eval(b, s.mem); err != nil {
+			return core.Batch{}, err
+		}
+	}
+	out := rows.Put(b, x.schema, x.at, col)
+	if len(failures) == 0 {
+		return out, nil
+	}
+	defer out.Release()
+	bad := make([]bool, b.NumRows())
+	for _, f := range failures {
+		v.Refuse(b, f.Row, f.Code, f.Reason)
+		bad[f.Row] = true
+	}
+	return rows.Without(ctx, s.mem, out, bad)
+}
+
+// pass is the column at a path, or nil where there is no path.
+func pass(b core.Batch, path []int, mem memory.Allocator) arrow.Array {
+	if path == nil {
+		return nil
+	}
+	col := b.Rows.Column(path[0])
+	col.Retain()
+	for _, k := range path[1:] {
+		next := rows.Field(mem, col.(*array.Struct), k)
+		col.Release()
+		col = next
+	}
+	return col
+}

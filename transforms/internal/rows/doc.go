@@ -1,0 +1,2 @@
+// Package rows selects rows of batches, hidden columns included, and swaps columns. It does not judge them.
+package rows
