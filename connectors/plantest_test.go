@@ -87,7 +87,7 @@ func (w *world) work(ctx context.Context, n int, seed uint64, fussy bool, withou
 		worker, err := NewWorker(WorkerConfig{
 			Pipeline: "p",
 			Program: &Program{
-				Spec: "spec", SpecJSON: []byte("{}"), Decoder: words{}, Pinned: []string{"word"}, Sink: sink,
+				Spec: "spec", SpecText: []byte("{}"), Decoder: words{}, Pinned: []string{"word"}, Sink: sink,
 				Stages: []NamedTransform{{Name: "stages[0].drop", Transform: dropDashes{}}},
 			},
 			Source: riverView{&w.river, luck}, Start: Start{Kind: StartTrimHorizon}, DeadLetters: sink,

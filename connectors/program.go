@@ -16,8 +16,8 @@ const Semantics = 1
 
 // Program is the pure part of a pipeline, and its sink: what turns raw records into rows at a destination.
 type Program struct {
-	Spec     string // hash of SpecJSON
-	SpecJSON []byte // the checked spec, secrets as references
+	Spec     string // hash of SpecText
+	SpecText []byte // the checked spec as YAML, environment variables as references
 	Decoder  Decoder
 	Declared []arrow.Field // columns that the user declared; they come first and never widen
 	Stages   []NamedTransform

@@ -106,7 +106,7 @@ func (w *Worker) open(ctx context.Context) error {
 		st.Spec = w.cfg.Program.Spec
 		_, err = w.cfg.Store.Commit(ctx, control.Txn{
 			Checks: []control.Check{{Key: row.Key, Version: row.Version}},
-			Writes: []control.Write{jsonRow(row.Key, st), {Key: SpecKey(st.Spec), Value: w.cfg.Program.SpecJSON}},
+			Writes: []control.Write{jsonRow(row.Key, st), {Key: SpecKey(st.Spec), Value: w.cfg.Program.SpecText}},
 		})
 		if err != nil && !errors.Is(err, control.ErrConflict) && !errors.Is(err, control.ErrUnknown) {
 			return fmt.Errorf("open pipeline %s: %w", w.cfg.Pipeline, err)

@@ -1,0 +1,100 @@
+package pipelines
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/penstock/penstock/connectors"
+	"github.com/penstock/penstock/connectors/deadletter"
+	"github.com/penstock/penstock/connectors/file"
+	"github.com/penstock/penstock/connectors/generator"
+	"github.com/penstock/penstock/connectors/lease"
+	"github.com/penstock/penstock/connectors/streamsource"
+)
+
+// RunOptions say how a pipeline is run; zero means the documented default.
+type RunOptions struct {
+	UntilCaughtUp bool          // deliver what each shard holds now, then end
+	Adopt         bool          // go on although the destination holds output of an earlier incarnation
+	Drain         time.Duration // how long what is buffered may take when ctx ends. Default 10s
+	Events        *connectors.Events
+	Env           func(string) (string, bool) // for specs that an open plan needs
+}
+
+// Run runs a pipeline on the node until its source ends, it has caught up, or ctx ends and what was buffered is flushed.
+func (n *Node) Run(ctx context.Context, r *Registry, s *Spec, opts RunOptions) (err error) {
+	program, err := r.Program(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, program.Sink.Close(context.WithoutCancel(ctx))) }()
+	if p, ok := program.Sink.(connectors.Prober); ok {
+		if err := p.Probe(ctx); err != nil {
+			return fmt.Errorf("pipeline %s: %w", s.Name, err)
+		}
+	}
+	source, err := n.source(ctx, s)
+	if err != nil {
+		return fmt.Errorf("pipeline %s: %w", s.Name, err)
+	}
+	defer func() { err = errors.Join(err, source.Close()) }()
+	letters, err := deadletter.New(n.Streams, s.DeadLetter)
+	if err != nil {
+		return err
+	}
+	finite, ok := source.(connectors.Finite)
+	cfg := connectors.WorkerConfig{
+		Pipeline: s.Name, Program: program, Source: source, Start: s.Source.Start, DeadLetters: letters, Store: n.Control,
+		OpenProgram: func(ctx context.Context, text []byte) (*connectors.Program, error) {
+			return r.Stored(ctx, text, opts.Env)
+		},
+		Lease:  lease.Config{Owner: fmt.Sprintf("%d-%d", os.Getpid(), time.Now().UnixNano()), Exclusive: true},
+		Buffer: s.Buffer, Drain: opts.Drain, Adopt: opts.Adopt, Events: opts.Events,
+		UntilCaughtUp: opts.UntilCaughtUp && (!ok || !finite.Finite()),
+	}
+	if t, ok := s.Sink.Config.(interface{ Target() connectors.ByteSize }); ok {
+		cfg.TargetFileSize = t.Target()
+	}
+	w, err := connectors.NewWorker(cfg)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() {
+		select {
+		case <-n.Failed():
+			cancel(errLog)
+		case <-ctx.Done():
+		}
+	}()
+	err = w.Run(ctx)
+	if cause := context.Cause(ctx); errors.Is(cause, errLog) {
+		err = errors.Join(cause, err)
+	}
+	return err
+}
+
+var errLog = errors.New("the log failed and cannot tell what is durable: start penstock again")
+
+// source opens what a spec reads.
+func (n *Node) source(ctx context.Context, s *Spec) (connectors.Source, error) {
+	switch {
+	case s.Source.File != nil:
+		return file.New(*s.Source.File, n.Control, s.Name)
+	case s.Source.Generate != nil:
+		g, err := generator.New(*s.Source.Generate)
+		if err != nil {
+			return nil, err
+		}
+		return generator.NewSource(g), nil
+	}
+	st, err := n.Streams.Open(ctx, s.Source.Stream)
+	if err != nil {
+		return nil, fmt.Errorf("%w: make it with penstock streams create %s", err, s.Source.Stream)
+	}
+	return streamsource.New(st), nil
+}
