@@ -1,0 +1,71 @@
+package lake
+
+import (
+	"fmt"
+
+	"github.com/penstock/penstock/connectors"
+	"github.com/penstock/penstock/core"
+	"github.com/penstock/penstock/sinks/internal/ndjson"
+	"github.com/penstock/penstock/sinks/internal/parquet"
+	"github.com/penstock/penstock/sinks/internal/prefix"
+)
+
+// Layout is the part of a sink's configuration that says how files are laid out.
+type Layout struct {
+	Prefix         string              `yaml:"prefix" json:"prefix,omitempty" jsonschema:"description=Firehose prefix expression such as dt=!{timestamp:yyyy-MM-dd}/. Default: none."`
+	PartitionBy    string              `yaml:"partition_by" json:"partition_by,omitempty" jsonschema:"description=The column that !{timestamp} is taken from. Default: each row's arrival time."`
+	PartitionKeys  map[string]string   `yaml:"partition_keys" json:"partition_keys,omitempty" jsonschema:"description=Columns that !{partitionKeyFromQuery:name} is taken from."`
+	Format         Format              `yaml:"format" json:"format,omitempty" jsonschema:"description=parquet or ndjson. Default parquet."`
+	TargetFileSize connectors.ByteSize `yaml:"target_file_size" json:"target_file_size,omitempty" jsonschema:"description=A file that reaches it ends the flush. Default: no target."`
+}
+
+// Format is how files are encoded: one of the two.
+type Format struct {
+	Parquet *parquet.Config `yaml:"parquet" json:"parquet,omitempty"`
+	NDJSON  *ndjson.Config  `yaml:"ndjson" json:"ndjson,omitempty"`
+}
+
+// Target is the size at which a file ends the flush.
+func (l Layout) Target() connectors.ByteSize { return l.TargetFileSize }
+
+// Columns are those whose types matter to the layout.
+func (l Layout) Columns() []string {
+	var out []string
+	if l.PartitionBy != "" {
+		out = append(out, l.PartitionBy)
+	}
+	for _, c := range l.PartitionKeys {
+		out = append(out, c)
+	}
+	return out
+}
+
+// Validate returns what is wrong with l.
+func (l Layout) Validate() error {
+	e, err := prefix.Parse(l.Prefix)
+	if err != nil {
+		return err
+	}
+	for _, k := range e.Keys() {
+		if l.PartitionKeys[k] == "" {
+			return fmt.Errorf("prefix names the partition key %s, which partition_keys does not have: add partition_keys: {%s: <column>}: %w", k, k, core.ErrInvalid)
+		}
+	}
+	switch {
+	case l.Format.Parquet != nil && l.Format.NDJSON != nil:
+		return fmt.Errorf("format: choose one of parquet and ndjson: %w", core.ErrInvalid)
+	case l.Format.Parquet != nil:
+		return l.Format.Parquet.Validate()
+	case l.Format.NDJSON != nil:
+		return l.Format.NDJSON.Validate()
+	}
+	return nil
+}
+
+// extension is how the names of files end.
+func (l Layout) extension() string {
+	if l.Format.NDJSON != nil {
+		return l.Format.NDJSON.Extension()
+	}
+	return ".parquet"
+}

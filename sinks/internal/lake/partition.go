@@ -1,0 +1,184 @@
+package lake
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/array"
+
+	"github.com/penstock/penstock/connectors"
+	"github.com/penstock/penstock/core"
+	"github.com/penstock/penstock/sinks/internal/prefix"
+)
+
+// partitioner tells the prefix of each row.
+type partitioner struct {
+	layout Layout
+	expr   *prefix.Expr
+	random string
+	unit   int64               // milliseconds within which the prefix is the same; 0: it has no time
+	cache  map[slot]*partition // bounded by what a plan may have of outputs, and a little more
+	by     map[string]*partition
+}
+
+// slot is what the prefix of a row depends on.
+type slot struct {
+	bucket int64
+	noTime bool
+	keys   string
+}
+
+// partition is the rows of one prefix.
+type partition struct {
+	prefix string
+	rows   []int32 // of the batch in hand
+	file   *file
+}
+
+func newPartitioner(l Layout, random string) (*partitioner, error) {
+	e, err := prefix.Parse(l.Prefix)
+	if err != nil {
+		return nil, err
+	}
+	return &partitioner{l, e, random, e.Unit().Milliseconds(), map[slot]*partition{}, map[string]*partition{}}, nil
+}
+
+// split notes in each partition which rows of b are its own, and returns the partitions that have any. A row whose
+// partition column holds no time is refused.
+func (p *partitioner) split(b core.Batch, v *connectors.Verdicts) ([]*partition, error) {
+	times, err := p.times(b)
+	if err != nil {
+		return nil, err
+	}
+	keys := p.keys(b)
+	var out []*partition
+	var last *partition
+	var lastSlot slot
+	for i := range int(b.NumRows()) {
+		var s slot
+		if p.unit > 0 {
+			ms, state := times(i)
+			if state == timeBad {
+				v.Refuse(b, i, "bad_partition", fmt.Sprintf("column %s holds no time that RFC 3339 knows; use parse_timestamp", p.layout.PartitionBy))
+				continue
+			}
+			s.noTime = state == timeNull
+			if !s.noTime {
+				s.bucket = floorDiv(ms, p.unit)
+			}
+		}
+		for _, k := range keys {
+			s.keys += k(i)
+		}
+		if last == nil || s != lastSlot {
+			last, lastSlot = p.partition(s, b, i), s
+		}
+		if len(last.rows) == 0 {
+			out = append(out, last)
+		}
+		last.rows = append(last.rows, int32(i)) //nolint:gosec // an index in a batch
+	}
+	return out, nil
+}
+
+func floorDiv(a, b int64) int64 {
+	q := a / b
+	if a%b < 0 {
+		q--
+	}
+	return q
+}
+
+// partition is that of a slot; row i of b is in it.
+func (p *partitioner) partition(s slot, b core.Batch, i int) *partition {
+	if got := p.cache[s]; got != nil {
+		return got
+	}
+	values := prefix.Values{Time: time.UnixMilli(s.bucket * p.unit).UTC(), NoTime: s.noTime, Random: p.random, Keys: map[string]*string{}}
+	for _, name := range p.expr.Keys() {
+		if col := column(b, p.layout.PartitionKeys[name]); col != nil && col.IsValid(i) {
+			text := col.ValueStr(i)
+			values.Keys[name] = &text
+		}
+	}
+	at := p.expr.Eval(values)
+	got := p.by[at]
+	if got == nil {
+		got = &partition{prefix: at}
+		p.by[at] = got
+	}
+	p.cache[s] = got
+	return got
+}
+
+// keys are, for each key of the prefix, a func of a row that differs where the key does.
+func (p *partitioner) keys(b core.Batch) []func(int) string {
+	var out []func(int) string
+	for _, name := range p.expr.Keys() {
+		col := column(b, p.layout.PartitionKeys[name])
+		if col == nil {
+			continue
+		}
+		out = append(out, func(i int) string {
+			if col.IsNull(i) {
+				return "\x00n"
+			}
+			return "\x00v" + col.ValueStr(i)
+		})
+	}
+	return out
+}
+
+// column is the column of a name; nil if there is none.
+func column(b core.Batch, name string) arrow.Array {
+	at := b.Rows.Schema().FieldIndices(name)
+	if len(at) == 0 || core.IsHidden(name) {
+		return nil
+	}
+	return b.Rows.Column(at[0])
+}
+
+// What a row's time can be.
+const (
+	timeGood = iota
+	timeNull
+	timeBad
+)
+
+// times reads the time of a row in milliseconds.
+func (p *partitioner) times(b core.Batch) (func(i int) (int64, int), error) {
+	if p.layout.PartitionBy == "" {
+		col := b.Arrivals()
+		return func(i int) (int64, int) { return int64(col.Value(i)), timeGood }, nil
+	}
+	switch col := column(b, p.layout.PartitionBy).(type) {
+	case nil:
+		return func(int) (int64, int) { return 0, timeNull }, nil
+	case *array.Timestamp:
+		unit := col.DataType().(*arrow.TimestampType).Unit
+		return nullable(col, func(i int) (int64, int) { return col.Value(i).ToTime(unit).UnixMilli(), timeGood }), nil
+	case *array.Date32:
+		return nullable(col, func(i int) (int64, int) { return int64(col.Value(i)) * 86_400_000, timeGood }), nil
+	case *array.String:
+		return nullable(col, func(i int) (int64, int) {
+			t, err := time.Parse(time.RFC3339Nano, col.Value(i))
+			if err != nil {
+				return 0, timeBad
+			}
+			return t.UnixMilli(), timeGood
+		}), nil
+	default:
+		return nil, connectors.Permanent(fmt.Errorf("partition_by: column %s has type %s, want a timestamp, a date or RFC 3339 text: "+
+			"make one of it with a parse_timestamp stage: %w", p.layout.PartitionBy, col.DataType(), core.ErrInvalid))
+	}
+}
+
+func nullable(col arrow.Array, f func(int) (int64, int)) func(int) (int64, int) {
+	return func(i int) (int64, int) {
+		if col.IsNull(i) {
+			return 0, timeNull
+		}
+		return f(i)
+	}
+}

@@ -1,0 +1,152 @@
+package lake
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+	"github.com/parquet-go/parquet-go"
+
+	"github.com/penstock/penstock/connectors"
+)
+
+// Verify compares the manifests of a pipeline with each other and with the files: spans must follow each other without
+// gap or overlap, and every file must be there with the rows that its manifest says.
+func Verify(ctx context.Context, store Store, pipeline string) (connectors.VerifyReport, error) {
+	r := connectors.VerifyReport{Pipeline: pipeline}
+	plans, err := readManifests(ctx, store, pipeline)
+	if err != nil {
+		return r, err
+	}
+	named := map[string]bool{}
+	proofs := map[string]*connectors.ShardProof{}
+	var order []string
+	for _, p := range plans {
+		r.Plans++
+		if !slices.Contains(r.Incarnations, p.Incarnation) {
+			r.Incarnations = append(r.Incarnations, p.Incarnation)
+		}
+		var written, rows int64
+		for _, span := range p.Spans {
+			key := p.Incarnation + "/" + span.Source + "/" + string(span.Shard)
+			if proofs[key] == nil {
+				order = append(order, key)
+			}
+			proofs[key] = follow(&r, p, span, proofs[key])
+			written += span.Counts.Written
+		}
+		for _, o := range p.Outputs {
+			named[o.Name] = true
+			rows += o.Rows
+			if err := checkOutput(ctx, store, &r, o); err != nil {
+				return r, err
+			}
+		}
+		if rows != written {
+			r.Problems = append(r.Problems, fmt.Sprintf("plan %d: its spans wrote %d rows, its files have %d", p.Number, written, rows))
+		}
+	}
+	for _, key := range order {
+		r.Shards = append(r.Shards, *proofs[key])
+		r.Counts = r.Counts.Add(proofs[key].Counts)
+	}
+	err = store.List(ctx, "", func(name string) error {
+		if ours(name, pipeline) && !named[name] {
+			r.Orphans = append(r.Orphans, name)
+		}
+		return nil
+	})
+	return r, err
+}
+
+// follow adds a span to what is proven of its shard.
+func follow(r *connectors.VerifyReport, p connectors.Plan, s connectors.PlanSpan, before *connectors.ShardProof) *connectors.ShardProof {
+	if !s.Counts.Balanced() {
+		r.Problems = append(r.Problems, fmt.Sprintf("plan %d, %s: %d rows are not all accounted for: %+v", p.Number, s.Shard, s.Counts.Rows, s.Counts))
+	}
+	if before == nil {
+		return &connectors.ShardProof{
+			Incarnation: p.Incarnation, Source: s.Source, Shard: s.Shard, From: s.ProofFrom, Through: s.Through, Counts: s.Counts,
+		}
+	}
+	if c := s.ProofFrom.Compare(before.Through); c != 0 {
+		what := "a gap"
+		if c < 0 {
+			what = "an overlap"
+		}
+		r.Problems = append(r.Problems, fmt.Sprintf("plan %d, %s: %s: it begins after %q, the plan before it ends at %q", p.Number, s.Shard, what, s.ProofFrom, before.Through))
+	}
+	before.Through = s.Through
+	before.Counts = before.Counts.Add(s.Counts)
+	return before
+}
+
+// checkOutput counts the rows of a file.
+func checkOutput(ctx context.Context, store Store, r *connectors.VerifyReport, o connectors.Output) error {
+	c, err := store.Open(ctx, o.Name)
+	if errors.Is(err, fs.ErrNotExist) {
+		r.Problems = append(r.Problems, o.Name+" is missing")
+		return nil
+	} else if err != nil {
+		return fmt.Errorf("open %s: %w", o.Name, err)
+	}
+	defer c.Close() //nolint:errcheck // it was only read
+	r.Outputs++
+	r.Bytes += c.Size()
+	rows, err := countRows(c, o.Name)
+	if err != nil {
+		r.Problems = append(r.Problems, fmt.Sprintf("%s is damaged: %v", o.Name, err))
+		return nil
+	}
+	r.Rows += rows
+	if rows != o.Rows {
+		r.Problems = append(r.Problems, fmt.Sprintf("%s has %d rows, its manifest says %d", o.Name, rows, o.Rows))
+	}
+	return nil
+}
+
+func countRows(c Content, name string) (int64, error) {
+	if strings.HasSuffix(name, ".parquet") {
+		f, err := parquet.OpenFile(c, c.Size(), parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
+		if err != nil {
+			return 0, err
+		}
+		return f.NumRows(), nil
+	}
+	var in io.Reader = io.NewSectionReader(c, 0, c.Size())
+	switch {
+	case strings.HasSuffix(name, ".gz"):
+		zr, err := gzip.NewReader(in)
+		if err != nil {
+			return 0, err
+		}
+		in = zr
+	case strings.HasSuffix(name, ".zst"):
+		zr, err := zstd.NewReader(in)
+		if err != nil {
+			return 0, err
+		}
+		defer zr.Close()
+		in = zr
+	}
+	br := bufio.NewReaderSize(in, 1<<18)
+	var rows int64
+	buf := make([]byte, 1<<16)
+	for {
+		n, err := br.Read(buf)
+		rows += int64(bytes.Count(buf[:n], []byte{'\n'}))
+		if errors.Is(err, io.EOF) {
+			return rows, nil
+		} else if err != nil {
+			return rows, err
+		}
+	}
+}

@@ -1,0 +1,112 @@
+package prefix_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/penstock/penstock/core"
+	"github.com/penstock/penstock/sinks/internal/prefix"
+)
+
+func TestExpressionsEvaluate(t *testing.T) {
+	at := time.Date(2026, 3, 7, 4, 5, 6, 0, time.FixedZone("", -3600))
+	long := strings.Repeat("ä", 200)
+	cases := map[string]struct {
+		expr, key, want string
+		null            bool
+	}{
+		"a literal":              {expr: "a/b-", want: "a/b-"},
+		"nothing":                {},
+		"a day in UTC":           {expr: "dt=!{timestamp:yyyy-MM-dd}/", want: "dt=2026-03-07/"},
+		"folders":                {expr: "!{timestamp:yyyy/MM/dd/HH}/", want: "2026/03/07/05/"},
+		"short letters":          {expr: "!{timestamp:yy-M-d-H-m-s}", want: "26-3-7-5-5-6"},
+		"quoted text":            {expr: "!{timestamp:yyyy'T'''HHmm}", want: "2026T'0505"},
+		"a key":                  {expr: "r=!{partitionKeyFromQuery:k}/", key: "eu", want: "r=eu/"},
+		"a null key":             {expr: "r=!{partitionKeyFromQuery:k}/", null: true, want: "r=__HIVE_DEFAULT_PARTITION__/"},
+		"an empty key":           {expr: "!{partitionKeyFromQuery:k}/", want: "__HIVE_DEFAULT_PARTITION__/"},
+		"a key that climbs":      {expr: "x/!{partitionKeyFromQuery:k}/", key: "../..", want: "x/%2E.%2F../"},
+		"a key of dots":          {expr: "x/!{partitionKeyFromQuery:k}/", key: "..", want: "x/%2E./"},
+		"a key of controls":      {expr: "!{partitionKeyFromQuery:k}/", key: "a\n\x00%\xff", want: "a%0A%00%25%FF/"},
+		"a key like our folder":  {expr: "!{partitionKeyFromQuery:k}/", key: "_penstock", want: "%5Fpenstock/"},
+		"a key that is the null": {expr: "!{partitionKeyFromQuery:k}/", key: prefix.Null, want: "%5F_HIVE_DEFAULT_PARTITION__/"},
+		"random":                 {expr: "!{firehose:random-string}/", want: "rnd/"},
+		"unicode":                {expr: "!{partitionKeyFromQuery:k}/", key: "日本", want: "日本/"},
+		"a long key":             {expr: "!{partitionKeyFromQuery:k}/", key: long, want: long[:110] + "~52e0b1ac4da1d1ab/"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			e, err := prefix.Parse(c.expr)
+			require.NoError(t, err)
+			v := prefix.Values{Time: at, Keys: map[string]*string{"k": &c.key}, Random: "rnd"}
+			if c.null {
+				v.Keys = nil
+			}
+			if name == "a long key" {
+				got := e.Eval(v)
+				require.LessOrEqual(t, len(got), 129)
+				require.True(t, strings.HasPrefix(got, long[:100]))
+				return
+			}
+			require.Equal(t, c.want, e.Eval(v))
+		})
+	}
+}
+
+func TestANullTimeGoesToTheDefaultPartition(t *testing.T) {
+	e, err := prefix.Parse("dt=!{timestamp:yyyy-MM-dd}/h=!{timestamp:HH}/")
+	require.NoError(t, err)
+	require.Equal(t, "dt="+prefix.Null+"/h="+prefix.Null+"/", e.Eval(prefix.Values{NoTime: true}))
+	require.Equal(t, time.Hour, e.Unit())
+}
+
+func TestLongKeysThatDifferLateStayDifferent(t *testing.T) {
+	e, err := prefix.Parse("!{partitionKeyFromQuery:k}/")
+	require.NoError(t, err)
+	a, b := strings.Repeat("a", 300)+"1", strings.Repeat("a", 300)+"2"
+	require.NotEqual(t, e.Eval(prefix.Values{Keys: map[string]*string{"k": &a}}), e.Eval(prefix.Values{Keys: map[string]*string{"k": &b}}))
+}
+
+func TestWrongExpressionsSayWhereAndTheCure(t *testing.T) {
+	cases := map[string]struct{ expr, want string }{
+		"not closed":       {"a!{timestamp:yyyy", "character 2"},
+		"unknown":          {"!{time:yyyy}", "is unknown; use"},
+		"unknown letter":   {"!{timestamp:yyyy-DD}", "character 6"},
+		"open quote":       {"!{timestamp:yyyy'T}", "quote at character 5"},
+		"no pattern":       {"!{timestamp:}", "no pattern"},
+		"no key":           {"!{partitionKeyFromQuery:}", "partition_keys"},
+		"climbs":           {"../a/", ".. folder"},
+		"climbs by a time": {"a/./!{timestamp:yyyy}", ".. folder"},
+		"absolute":         {"/a/", "relative"},
+		"our folder":       {"_penstock/", "kept for manifests"},
+		"an error's type":  {"!{firehose:error-output-type}/", "dead letters"},
+		"a backslash":      {`a\b`, "backslash"},
+		"too long":         {strings.Repeat("a", 2000), "at most"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			_, err := prefix.Parse(c.expr)
+			require.ErrorIs(t, err, core.ErrInvalid)
+			require.ErrorContains(t, err, c.want)
+		})
+	}
+}
+
+func FuzzParsedPrefixesStayInside(f *testing.F) {
+	f.Add("dt=!{timestamp:yyyy}/!{partitionKeyFromQuery:k}/", "../x")
+	f.Add("!{partitionKeyFromQuery:k}", "_penstock/")
+	f.Fuzz(func(t *testing.T, expr, key string) {
+		e, err := prefix.Parse(expr)
+		if err != nil {
+			return
+		}
+		got := e.Eval(prefix.Values{Time: time.Unix(0, 0), Keys: map[string]*string{"k": &key, "": &key}, Random: "r"})
+		for _, seg := range strings.Split(got, "/") {
+			require.NotEqual(t, "..", seg)
+		}
+		require.False(t, strings.HasPrefix(got, "/"), got)
+		require.False(t, strings.HasPrefix(got, "_penstock"), got)
+	})
+}
