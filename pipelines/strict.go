@@ -58,6 +58,7 @@ func checkTree(f *found, n *yaml.Node, path string, depth int, left *int) *yaml.
 var (
 	textType = reflect.TypeFor[encoding.TextUnmarshaler]()
 	yamlType = reflect.TypeFor[yaml.Unmarshaler]()
+	nodeType = reflect.TypeFor[yaml.Node]()
 )
 
 // checkKeys finds the keys below n that a value of type t has no field for.
@@ -65,7 +66,7 @@ func checkKeys(f *found, n *yaml.Node, path string, t reflect.Type) {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
-	if reflect.PointerTo(t).Implements(yamlType) || reflect.PointerTo(t).Implements(textType) {
+	if t == nodeType || reflect.PointerTo(t).Implements(yamlType) || reflect.PointerTo(t).Implements(textType) {
 		return
 	}
 	switch {

@@ -31,6 +31,8 @@ func (e *codedError) Unwrap() error { return e.err }
 
 func usage(err error) error { return &codedError{exitUsage, err} }
 
+func problem(err error) error { return &codedError{exitProblem, err} }
+
 // app is what every command shares.
 type app struct {
 	in       io.Reader
@@ -71,6 +73,6 @@ func (a *app) root() *cobra.Command {
 	root.SetErr(a.err)
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print machine-readable JSON")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
-	root.AddCommand(a.version())
+	root.AddCommand(a.quickstart(), a.run(), a.lint(), a.verify(), a.streams(), a.put(), a.pipelines(), a.dlq(), a.version())
 	return root
 }

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestQuickstartArchivesAndVerifies(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "q")
+	code, out, errOut := command(t, "quickstart", "--dir", dir, "--events", "50000")
+	require.Equal(t, exitOK, code, errOut)
+	require.Contains(t, out, "verify clicks-archive: clean")
+	file := filepath.Join(dir, "clicks-archive.yaml")
+
+	// A second run finds nothing new and adds nothing.
+	before, _, _ := verifyLine(t, file)
+	code, _, errOut = command(t, "run", file, "--data", filepath.Join(dir, "data"), "--until-caught-up")
+	require.Equal(t, exitOK, code, errOut)
+	require.Contains(t, errOut, "nothing new since the last run")
+	after, _, _ := verifyLine(t, file)
+	require.Equal(t, before, after)
+
+	// A missing file is found, and the exit code says so.
+	files, err := filepath.Glob(filepath.Join(dir, "lake", "dt=*", "*.parquet"))
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	require.NoError(t, os.Remove(files[0]))
+	line, code, _ := verifyLine(t, file)
+	require.Equal(t, exitProblem, code)
+	require.Contains(t, line, "NOT CLEAN")
+
+	code, _, errOut = command(t, "quickstart", "--dir", dir)
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, errOut, "is there already")
+}
+
+// verifyLine is the verdict of penstock verify.
+func verifyLine(t *testing.T, file string) (line string, code int, errOut string) {
+	t.Helper()
+	code, out, errOut := command(t, "verify", file)
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	return lines[len(lines)-1], code, errOut
+}
+
+// TestEveryRowOfAFileArrivesOnceAndBadOnesAreDeadLetters runs a pipeline from a file to NDJSON and compares the rows.
+func TestEveryRowOfAFileArrivesOnceAndBadOnesAreDeadLetters(t *testing.T) {
+	dir := t.TempDir()
+	input := "{\"n\":1,\"day\":\"2026-01-01T10:00:00Z\"}\n{\"n\":2,\"day\":\"2026-01-02T10:00:00Z\"}\nnot json\n{\"n\":3,\"day\":\"2026-01-01T23:59:59Z\",\"new\":true}\n{\"n\":4,\"day\":\"soon\"}\n"
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "in.ndjson"), []byte(input), 0o600))
+	file := filepath.Join(dir, "p.yaml")
+	require.NoError(t, os.WriteFile(file, []byte(`version: 1
+name: rows
+source: {file: {paths: ['`+dir+`/*.ndjson']}, decode: {json: {}}}
+stages:
+  - compute: {twice: 'n * 2'}
+sink: {file: {path: '`+dir+`/lake', prefix: 'dt=!{timestamp:yyyy-MM-dd}/', partition_by: day, format: {ndjson: {}}}}
+`), 0o600))
+	data := filepath.Join(dir, "data")
+	code, _, errOut := command(t, "run", file, "--data", data)
+	require.Equal(t, exitOK, code, errOut)
+	rows := func(day string) string {
+		files, err := filepath.Glob(filepath.Join(dir, "lake", "dt="+day, "*"))
+		require.NoError(t, err)
+		var all bytes.Buffer
+		for _, f := range files {
+			b, err := os.ReadFile(f)
+			require.NoError(t, err)
+			all.Write(b)
+		}
+		return all.String()
+	}
+	require.Equal(t, `{"n":1,"day":"2026-01-01T10:00:00Z","twice":2}`+"\n"+`{"n":3,"day":"2026-01-01T23:59:59Z","new":true,"twice":6}`+"\n", rows("2026-01-01"))
+	require.Equal(t, `{"n":2,"day":"2026-01-02T10:00:00Z","twice":4}`+"\n", rows("2026-01-02"))
+	code, out, errOut := command(t, "dlq", "list", "rows.dead", "--data", data)
+	require.Equal(t, exitOK, code, errOut)
+	require.Contains(t, out, "decode bad_json")
+	require.Contains(t, out, "sink bad_partition")
+	require.Equal(t, 2, strings.Count(out, "\n"))
+
+	// Only what is new is read again.
+	f, err := os.OpenFile(filepath.Join(dir, "in.ndjson"), os.O_APPEND|os.O_WRONLY, 0o600)
+	require.NoError(t, err)
+	_, err = f.WriteString("{\"n\":5,\"day\":\"2026-01-02T11:00:00Z\"}\n")
+	require.NoError(t, err)
+	require.NoError(t, f.Close())
+	code, _, errOut = command(t, "run", file, "--data", data)
+	require.Equal(t, exitOK, code, errOut)
+	require.Equal(t, `{"n":2,"day":"2026-01-02T10:00:00Z","twice":4}`+"\n"+`{"n":5,"day":"2026-01-02T11:00:00Z","twice":10}`+"\n", rows("2026-01-02"))
+	line, code, _ := verifyLine(t, file)
+	require.Equal(t, exitOK, code)
+	require.Contains(t, line, "clean: plans=2")
+}
+
+func TestMistakesInAFileAreAllSaidWithTheirPlace(t *testing.T) {
+	dir := t.TempDir()
+	for name, c := range map[string]struct{ text, want string }{
+		"empty":         {"", "p.yaml:1:1: the file is empty"},
+		"misspelt":      {"version: 1\nname: p\nsource: {strem: s, decode: {json: {}}}\nsink: {fil: {path: x}}\n", "p.yaml:3:10: source: unknown \"strem\" (have decode, file, generate, schema, start, stream); did you mean stream?"},
+		"and the other": {"version: 1\nname: p\nsource: {strem: s, decode: {json: {}}}\nsink: {fil: {path: x}}\n", "p.yaml:4:8: sink: unknown \"fil\" (have file); did you mean file?"},
+		"twice":         {"version: 1\nversion: 1\n", "key \"version\" stands twice"},
+		"a variable":    {"version: 1\nname: ${NO_SUCH_VARIABLE}\n", "p.yaml:2:7: name: environment variable NO_SUCH_VARIABLE is not set"},
+		"cyclic":        {"a: &a [*a, *a]\n", "p.yaml:1:"},
+		"no yaml":       {"a: [\n", "p.yaml:"},
+		"expression":    {"version: 1\nname: p\nsource: {stream: s, decode: {json: {}}}\nstages:\n  - filter: 'a >'\nsink: {file: {path: x}}\n", "p.yaml:5:13: stages[0].filter:"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			file := filepath.Join(dir, "p.yaml")
+			require.NoError(t, os.WriteFile(file, []byte(c.text), 0o600))
+			code, _, errOut := command(t, "lint", file)
+			require.Equal(t, exitUsage, code)
+			require.Contains(t, errOut, c.want)
+		})
+	}
+}
