@@ -13,7 +13,7 @@ var variable = regexp.MustCompile(`\$\$|\$\{([A-Za-z_][A-Za-z0-9_]*)(:-([^}]*))?
 // substitute replaces ${VAR} and ${VAR:-default} in the scalar values below n; $$ is a literal $. Keys and the text of
 // the file are never touched, so a value cannot become structure.
 func substitute(f *found, n *yaml.Node, path string, env func(string) (string, bool)) {
-	switch n.Kind {
+	switch n.Kind { //nolint:exhaustive // the others are handled below
 	case yaml.ScalarNode:
 		if strings.Contains(n.Value, "$") {
 			value, err := expand(n.Value, env)
@@ -45,10 +45,10 @@ func expand(s string, env func(string) (string, bool)) (string, error) {
 	var err error
 	out := variable.ReplaceAllStringFunc(s, func(m string) string {
 		parts := variable.FindStringSubmatch(m)
-		switch {
-		case m == "$$":
+		switch m {
+		case "$$":
 			return "$"
-		case m == "$":
+		case "$":
 			err = fmt.Errorf("a lone $: write $$ for a dollar sign, or ${NAME} for an environment variable")
 			return m
 		}

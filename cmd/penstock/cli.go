@@ -42,8 +42,8 @@ type app struct {
 
 // run runs one command line and returns its exit code. A first SIGINT or SIGTERM asks the command to end, a second one
 // ends the process.
-func run(args []string, in io.Reader, out, errOut io.Writer) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // the second signal finds the default behaviour again
 	a := &app{in: in, out: out, err: errOut}

@@ -138,7 +138,7 @@ func (s *Source) expand() ([]string, error) {
 
 // Resolve begins at the first line, or after a given offset.
 func (s *Source) Resolve(_ context.Context, _ core.ShardID, start connectors.Start) (core.SequenceNumber, error) {
-	switch start.Kind {
+	switch start.Kind { //nolint:exhaustive // the others are handled below
 	case connectors.StartAfter:
 		return start.After, nil
 	case connectors.StartTrimHorizon, "":

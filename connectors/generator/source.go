@@ -55,7 +55,7 @@ func sequence(i int64) core.SequenceNumber { return core.SequenceNumber(strconv.
 
 // Resolve begins at the first event, or after a given one; the latest and a time mean nothing here.
 func (s *Source) Resolve(_ context.Context, _ core.ShardID, start connectors.Start) (core.SequenceNumber, error) {
-	switch start.Kind {
+	switch start.Kind { //nolint:exhaustive // the others are handled below
 	case connectors.StartAfter:
 		return start.After, nil
 	case connectors.StartTrimHorizon, "":

@@ -39,11 +39,9 @@ func (s *Stream) Put(ctx context.Context, records []Record) ([]Result, error) {
 		if out[i].Err = r.check(info.MaxRecord); out[i].Err != nil {
 			continue
 		}
-		hash := core.HashKey{}
+		hash := core.HashPartitionKey(r.Key)
 		if r.Hash != nil {
 			hash = *r.Hash
-		} else {
-			hash = core.HashPartitionKey(r.Key)
 		}
 		n, ok := info.route(hash)
 		if !ok {
@@ -175,7 +173,7 @@ func (w *shardWriter) put(ctx context.Context, records []Record, which []int, ou
 		w.send()
 	}
 	w.mu.Unlock()
-	err := ctx.Err()
+	var err error
 	select {
 	case <-en.done:
 		err = en.err

@@ -175,8 +175,10 @@ func TestBadRecordsAreRefusedWholeAndAlone(t *testing.T) {
 
 func TestDeclaredTypes(t *testing.T) {
 	s := arrow.NewSchema([]arrow.Field{
-		{Name: "t", Type: arrow.FixedWidthTypes.Timestamp_us, Nullable: true}, {Name: "d", Type: arrow.FixedWidthTypes.Date32, Nullable: true},
-		{Name: "i", Type: arrow.PrimitiveTypes.Int32, Nullable: true}, {Name: "b", Type: arrow.BinaryTypes.Binary, Nullable: true},
+		{Name: "t", Type: arrow.FixedWidthTypes.Timestamp_us, Nullable: true},
+		{Name: "d", Type: arrow.FixedWidthTypes.Date32, Nullable: true},
+		{Name: "i", Type: arrow.PrimitiveTypes.Int32, Nullable: true},
+		{Name: "b", Type: arrow.BinaryTypes.Binary, Nullable: true},
 		{Name: core.RescuedColumn, Type: arrow.BinaryTypes.String, Nullable: true},
 	}, nil)
 	rows, _, _ := show(t, s, `{"t":"2026-01-02T03:04:05.123456+01:00","d":"2026-01-02","i":5,"b":"aGk="}`, `{"t":1431857103123,"i":3000000000,"d":"x","b":"?"}`)

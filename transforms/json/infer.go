@@ -143,7 +143,7 @@ func (h *shape) typ() arrow.DataType {
 	if most == 0 {
 		return nil
 	}
-	switch best {
+	switch best { //nolint:exhaustive // the others are handled below
 	case kindBool:
 		return arrow.FixedWidthTypes.Boolean
 	case kindInt, kindFloat:

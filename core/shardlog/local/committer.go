@@ -155,7 +155,7 @@ func (c *committer) decide(ops []*op) map[shardlog.LogID]*staged {
 
 func (s *staged) decide(o *op) {
 	o.header = shardlog.Header{Kind: o.kind, Epoch: o.epoch, Arrival: o.batch.Arrival}
-	switch o.kind {
+	switch o.kind { //nolint:exhaustive // the others are handled below
 	case kindCreate:
 		if s.exists {
 			o.err = fmt.Errorf("%s: %w", o.id, shardlog.ErrExists)
@@ -299,7 +299,7 @@ func (c *committer) publish(ops []*op, base int64) {
 // apply changes a log's state by one op. The caller holds e.mu.
 func (e *Engine) apply(o *op, file *logFile) *logState {
 	l := e.logs[o.id]
-	switch o.kind {
+	switch o.kind { //nolint:exhaustive // the others are handled below
 	case kindCreate:
 		l = newLogState()
 		e.logs[o.id] = l

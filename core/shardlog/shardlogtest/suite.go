@@ -24,7 +24,7 @@ type Harness struct {
 }
 
 // Run runs the suite. open returns a harness over an empty store.
-func Run(t *testing.T, open func(t *testing.T) Harness) {
+func Run(t *testing.T, open func(t *testing.T) Harness) { //nolint:thelper // it runs tests, it does not help one
 	for name, test := range map[string]func(*testing.T, Harness){
 		"what is acknowledged is read back in order":  readBack,
 		"an acknowledged append is readable at once":  readYourAck,
@@ -63,15 +63,15 @@ func Values(e shardlog.Entry) []int64 {
 }
 
 // ReadAll reads what is durable now from a position on.
-func ReadAll(t testing.TB, e shardlog.Log, id shardlog.LogID, from shardlog.Pos) (values []int64, end error) {
-	t.Helper()
-	c, err := e.Read(t.Context(), id, from, shardlog.ReadOpts{NoWait: true})
+func ReadAll(tb testing.TB, e shardlog.Log, id shardlog.LogID, from shardlog.Pos) (values []int64, end error) {
+	tb.Helper()
+	c, err := e.Read(tb.Context(), id, from, shardlog.ReadOpts{NoWait: true})
 	if err != nil {
 		return nil, err
 	}
-	defer func() { require.NoError(t, c.Close()) }()
+	defer func() { require.NoError(tb, c.Close()) }()
 	for {
-		en, err := c.Next(t.Context())
+		en, err := c.Next(tb.Context())
 		if err != nil {
 			return values, err
 		}
@@ -103,7 +103,7 @@ func add(t *testing.T, w shardlog.Writer, arrival int64, values ...int64) shardl
 	return pos
 }
 
-func readBack(t *testing.T, h Harness) {
+func readBack(t *testing.T, h Harness) { //nolint:thelper // a test, not a helper
 	e, w := create(t, h)
 	var futures []*shardlog.Future
 	for i := range int64(100) {
@@ -131,7 +131,7 @@ func readBack(t *testing.T, h Harness) {
 	require.NoError(t, e.Close())
 }
 
-func readYourAck(t *testing.T, h Harness) {
+func readYourAck(t *testing.T, h Harness) { //nolint:thelper // a test, not a helper
 	e, w := create(t, h)
 	for i := range int64(20) {
 		pos := add(t, w, i+1, i)

@@ -98,7 +98,7 @@ func appendTime(b *array.TimestampBuilder, v ref.Val) bool {
 	if !ok {
 		return false
 	}
-	switch unit := b.Type().(*arrow.TimestampType).Unit; unit {
+	switch unit := b.Type().(*arrow.TimestampType).Unit; unit { //nolint:exhaustive // the others are handled below
 	case arrow.Second:
 		b.Append(arrow.Timestamp(t.Unix()))
 	case arrow.Millisecond:
@@ -114,18 +114,48 @@ func appendTime(b *array.TimestampBuilder, v ref.Val) bool {
 	return true
 }
 
-// appendList checks every element before the first is appended.
+// appendList appends all elements or, when its column cannot hold one of them, nothing.
 func appendList(b *array.ListBuilder, v ref.Val) bool {
 	l, ok := v.(traits.Lister)
-	if !ok {
+	if !ok || !fits(b.Type(), v) {
 		return false
 	}
 	b.Append(true)
 	n := int(l.Size().(types.Int))
 	for i := range n {
-		if !appendBoxed(b.ValueBuilder(), l.Get(types.Int(i))) {
-			b.ValueBuilder().AppendNull()
-		}
+		appendBoxed(b.ValueBuilder(), l.Get(types.Int(i)))
 	}
 	return true
+}
+
+// fits reports whether a column of type dt holds v.
+func fits(dt arrow.DataType, v ref.Val) bool {
+	if v == types.NullValue {
+		return true
+	}
+	ok := false
+	switch d := dt.(type) {
+	case *arrow.Int64Type:
+		_, ok = v.(types.Int)
+	case *arrow.Float64Type:
+		_, ok = asDouble(v)
+	case *arrow.BooleanType:
+		_, ok = v.(types.Bool)
+	case *arrow.StringType:
+		_, ok = v.(types.String)
+	case *arrow.BinaryType:
+		_, ok = v.(types.Bytes)
+	case *arrow.TimestampType:
+		var t types.Timestamp
+		t, ok = v.(types.Timestamp)
+		ok = ok && (d.Unit != arrow.Nanosecond || t.Year() >= 1678 && t.Year() <= 2261)
+	case *arrow.ListType:
+		var l traits.Lister
+		if l, ok = v.(traits.Lister); ok {
+			for it := l.Iterator(); ok && it.HasNext() == types.True; {
+				ok = fits(d.Elem(), it.Next())
+			}
+		}
+	}
+	return ok
 }

@@ -17,8 +17,8 @@ import (
 type rewriter struct {
 	fac    ast.ExprFactory
 	next   int64
-	schema *arrow.Schema        // nil: only names are collected
-	paths  map[string][]int     // variable -> column and field indexes
+	schema *arrow.Schema    // nil: only names are collected
+	paths  map[string][]int // variable -> column and field indexes
 	types  map[string]arrow.DataType
 	names  []string // top-level columns, in order of appearance
 	err    error
