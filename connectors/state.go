@@ -52,11 +52,15 @@ func (k keys) all(inc string) string { return pipelinePrefix(k.pipeline) + inc +
 func (k keys) shards(inc, src string) string {
 	return k.all(inc) + "shards/" + src + "/"
 }
+
 func (k keys) shard(inc, src string, s core.ShardID) string { return k.shards(inc, src) + string(s) }
+
 func (k keys) lease(inc, src string, s core.ShardID) string {
 	return k.all(inc) + "leases/" + src + "/" + string(s)
 }
-func (k keys) plan(inc string, n int64) string   { return fmt.Sprintf("%splans/%012d", k.all(inc), n) }
+
+func (k keys) plan(inc string, n int64) string { return fmt.Sprintf("%splans/%012d", k.all(inc), n) }
+
 func (k keys) schema(inc string, v int64) string { return fmt.Sprintf("%sschemas/%08d", k.all(inc), v) }
 
 // SpecKey is the row under which a checked spec is stored.

@@ -74,8 +74,8 @@ sink: {file: {path: '`+dir+`/lake', prefix: 'dt=!{timestamp:yyyy-MM-dd}/', parti
 		}
 		return all.String()
 	}
-	require.Equal(t, `{"n":1,"day":"2026-01-01T10:00:00Z","twice":2}`+"\n"+`{"n":3,"day":"2026-01-01T23:59:59Z","new":true,"twice":6}`+"\n", rows("2026-01-01")) //nolint:testifylint // lines of JSON, to the byte
-	require.Equal(t, `{"n":2,"day":"2026-01-02T10:00:00Z","twice":4}`+"\n", rows("2026-01-02"))                                                                  //nolint:testifylint // lines of JSON, to the byte
+	require.Equal(t, `{"n":1,"day":"2026-01-01T10:00:00Z","twice":2}`+"\n"+`{"n":3,"day":"2026-01-01T23:59:59Z","new":true,"twice":6}`+"\n", rows("2026-01-01"))
+	require.Equal(t, `{"n":2,"day":"2026-01-02T10:00:00Z","twice":4}`+"\n", rows("2026-01-02"))
 	code, out, errOut := command(t, "dlq", "list", "rows.dead", "--data", data)
 	require.Equal(t, exitOK, code, errOut)
 	require.Contains(t, out, "decode bad_json")
@@ -90,7 +90,7 @@ sink: {file: {path: '`+dir+`/lake', prefix: 'dt=!{timestamp:yyyy-MM-dd}/', parti
 	require.NoError(t, f.Close())
 	code, _, errOut = command(t, "run", file, "--data", data)
 	require.Equal(t, exitOK, code, errOut)
-	require.Equal(t, `{"n":2,"day":"2026-01-02T10:00:00Z","twice":4}`+"\n"+`{"n":5,"day":"2026-01-02T11:00:00Z","twice":10}`+"\n", rows("2026-01-02")) //nolint:testifylint // lines of JSON, to the byte
+	require.Equal(t, `{"n":2,"day":"2026-01-02T10:00:00Z","twice":4}`+"\n"+`{"n":5,"day":"2026-01-02T11:00:00Z","twice":10}`+"\n", rows("2026-01-02"))
 	line, code, _ := verifyLine(t, file)
 	require.Equal(t, exitOK, code)
 	require.Contains(t, line, "clean: plans=2")

@@ -70,7 +70,7 @@ func (t *Transform) Bind(in *arrow.Schema) (connectors.Stage, error) {
 		return s, nil
 	}
 	unit := arrow.Microsecond
-	switch dt := in.Field(at[0]).Type; dt.ID() { //nolint:exhaustive // the others are handled below
+	switch dt := in.Field(at[0]).Type; dt.ID() {
 	case arrow.TIMESTAMP:
 		return s, nil
 	case arrow.STRING, arrow.NULL:

@@ -179,7 +179,7 @@ func (r *recovery) settle() error {
 func (r *recovery) apply(payload []byte, file *logFile, base int64, first bool) error {
 	fresh := first && len(r.e.logs) == 0
 	return decodeEntries(payload, func(off int, en entry) error {
-		switch en.Kind {
+		switch en.Kind { //nolint:exhaustive // entries of a log follow below
 		case kindSchema:
 			r.schemas[en.schema] = r.e.codecs.stored(en.schema, en.payload)
 			return nil

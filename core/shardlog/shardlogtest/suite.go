@@ -24,7 +24,7 @@ type Harness struct {
 }
 
 // Run runs the suite. open returns a harness over an empty store.
-func Run(t *testing.T, open func(t *testing.T) Harness) { //nolint:thelper // it runs tests, it does not help one
+func Run(t *testing.T, open func(t *testing.T) Harness) {
 	for name, test := range map[string]func(*testing.T, Harness){
 		"what is acknowledged is read back in order":  readBack,
 		"an acknowledged append is readable at once":  readYourAck,
@@ -103,7 +103,7 @@ func add(t *testing.T, w shardlog.Writer, arrival int64, values ...int64) shardl
 	return pos
 }
 
-func readBack(t *testing.T, h Harness) { //nolint:thelper // a test, not a helper
+func readBack(t *testing.T, h Harness) {
 	e, w := create(t, h)
 	var futures []*shardlog.Future
 	for i := range int64(100) {
@@ -131,7 +131,7 @@ func readBack(t *testing.T, h Harness) { //nolint:thelper // a test, not a helpe
 	require.NoError(t, e.Close())
 }
 
-func readYourAck(t *testing.T, h Harness) { //nolint:thelper // a test, not a helper
+func readYourAck(t *testing.T, h Harness) {
 	e, w := create(t, h)
 	for i := range int64(20) {
 		pos := add(t, w, i+1, i)

@@ -18,7 +18,7 @@ type Writer struct {
 	out    io.Writer
 	cfg    Config
 	schema *arrow.Schema
-	w      *parquet.Writer
+	w      *parquet.Writer //nolint:staticcheck // the generic one needs a Go type
 	cols   []*parquet.ColumnWriter
 	values []parquet.Value
 	paged  []int64 // rows of each column since its last page
@@ -138,7 +138,7 @@ func (w *Writer) open(leaves []leaf) error {
 	if err != nil {
 		return err
 	}
-	w.w = parquet.NewWriter(w.out, parquet.NewSchema("penstock", node), //nolint:staticcheck // the generic one needs a Go type
+	w.w = parquet.NewWriter(w.out, parquet.NewSchema("penstock", node),
 		parquet.Compression(codec), parquet.PageBufferSize(pageBytes), parquet.CreatedBy("penstock", "1", ""),
 		parquet.DataPageVersion(1), parquet.DictionaryMaxBytes(maxDictionaryBytes))
 	w.cols = w.w.ColumnWriters()

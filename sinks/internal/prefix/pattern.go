@@ -90,7 +90,7 @@ func quoted(s string) (text string, n int, ok bool) {
 
 func format(b *strings.Builder, fields []field, t time.Time) {
 	for _, f := range fields {
-		n := 0
+		var n int
 		switch f.letter {
 		case 'y', 'u':
 			n = t.Year()

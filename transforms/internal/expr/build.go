@@ -12,7 +12,6 @@ import (
 // misfit fails a row whose value its column cannot hold.
 func (x *vec) misfit(i int) {
 	if x.one {
-		i = 0
 		x.one, x.valid, x.fails = true, []bool{false}, map[int]*failure{0: {codeOverflow, "the value does not fit its column"}}
 		return
 	}
@@ -98,7 +97,7 @@ func appendTime(b *array.TimestampBuilder, v ref.Val) bool {
 	if !ok {
 		return false
 	}
-	switch unit := b.Type().(*arrow.TimestampType).Unit; unit { //nolint:exhaustive // the others are handled below
+	switch unit := b.Type().(*arrow.TimestampType).Unit; unit {
 	case arrow.Second:
 		b.Append(arrow.Timestamp(t.Unix()))
 	case arrow.Millisecond:

@@ -11,11 +11,9 @@ import (
 // call is a strict function of CEL: a null operand gives null, and the function never sees it.
 type call struct {
 	typed
-	fn    string
-	args  []node
-	fold  bool // constant operands: computed once
-	impl  func(args ...ref.Val) ref.Val
-	promo bool // one operand is an int and the other a double
+	fn   string
+	args []node
+	impl func(args ...ref.Val) ref.Val
 }
 
 func (x *call) vec(f *frame) *vec {

@@ -83,7 +83,7 @@ func (x *vec) fill(a arrow.Array) {
 
 // toTime is exact for every value, unlike arrow's own conversion of coarse units.
 func toTime(v arrow.Timestamp, unit arrow.TimeUnit) time.Time {
-	switch unit { //nolint:exhaustive // the others are handled below
+	switch unit {
 	case arrow.Second:
 		return time.Unix(int64(v), 0).UTC()
 	case arrow.Millisecond:

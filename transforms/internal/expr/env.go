@@ -80,7 +80,7 @@ func hexSHA256(s string) string {
 
 // expandHas lets has() take a column, too: has(x) is x != null.
 func expandHas(eh cel.MacroExprFactory, _ ast.Expr, args []ast.Expr) (ast.Expr, *common.Error) {
-	switch args[0].Kind() { //nolint:exhaustive // the others are handled below
+	switch args[0].Kind() {
 	case ast.IdentKind:
 		return eh.NewCall(operators.NotEquals, args[0], eh.NewLiteral(types.NullValue)), nil
 	case ast.SelectKind:

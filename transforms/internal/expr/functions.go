@@ -17,7 +17,7 @@ func truncate(v, unit ref.Val) ref.Val {
 	var t time.Time
 	switch x := v.(type) {
 	case types.Timestamp:
-		t = x.Time.UTC()
+		t = x.UTC()
 	case types.String:
 		var err error
 		if t, err = time.Parse(time.RFC3339Nano, string(x)); err != nil {

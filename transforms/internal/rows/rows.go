@@ -6,7 +6,6 @@ import (
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
-	"github.com/apache/arrow/go/v17/arrow/compute"
 	"github.com/apache/arrow/go/v17/arrow/memory"
 
 	"github.com/penstock/penstock/core"
@@ -26,20 +25,10 @@ func Take(ctx context.Context, mem memory.Allocator, b core.Batch, keep []int32)
 		}
 		return b.WithRows(b.Rows.NewSlice(from, from+int64(len(keep)))), nil
 	}
-	ib := array.NewInt32Builder(mem)
-	defer ib.Release()
-	ib.AppendValues(keep, nil)
-	indices := ib.NewArray()
-	defer indices.Release()
-	ctx = compute.WithAllocator(ctx, mem)
 	cols := make([]arrow.Array, 0, b.Rows.NumCols())
 	defer func() { release(cols) }()
 	for i, c := range b.Rows.Columns() {
-		if c.DataType().ID() == arrow.NULL {
-			cols = append(cols, array.NewNull(len(keep)))
-			continue
-		}
-		taken, err := compute.TakeArrayOpts(ctx, c, indices, compute.TakeOptions{BoundsCheck: false})
+		taken, err := take(ctx, mem, c, keep)
 		if err != nil {
 			return core.Batch{}, fmt.Errorf("select rows of column %s (%s): %w", b.Rows.ColumnName(i), c.DataType(), err)
 		}
