@@ -47,7 +47,7 @@ func compare[T cmp.Ordered](op order, a, b []T, am, bm int, out []bool) {
 }
 
 func (o order) holds(c int) bool {
-	switch o { //nolint:exhaustive // the others are handled below
+	switch o {
 	case opEQ:
 		return c == 0
 	case opNE:

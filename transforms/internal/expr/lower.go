@@ -44,7 +44,7 @@ func (l *lowering) lower(e ast.Expr) (node, error) {
 	if t == nil {
 		t = types.DynType
 	}
-	switch e.Kind() { //nolint:exhaustive // the others are handled below
+	switch e.Kind() {
 	case ast.LiteralKind:
 		return &literal{typed{t}, e.AsLiteral()}, nil
 	case ast.IdentKind:

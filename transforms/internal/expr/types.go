@@ -41,7 +41,7 @@ func celType(dt arrow.DataType) (t *types.Type, ok bool) {
 }
 
 func kindOf(t *types.Type) kind {
-	switch t.Kind() { //nolint:exhaustive // the others are handled below
+	switch t.Kind() {
 	case types.BoolKind:
 		return kindBool
 	case types.IntKind:
@@ -61,7 +61,7 @@ func kindOf(t *types.Type) kind {
 
 // arrowType is the column type of an expression's result.
 func arrowType(t *types.Type, unit arrow.TimeUnit) (arrow.DataType, error) {
-	switch t.Kind() { //nolint:exhaustive // the others are handled below
+	switch t.Kind() {
 	case types.BoolKind:
 		return arrow.FixedWidthTypes.Boolean, nil
 	case types.IntKind:
