@@ -3,6 +3,7 @@ package pipelines
 import (
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -10,62 +11,84 @@ import (
 
 var variable = regexp.MustCompile(`\$\$|\$\{([A-Za-z_][A-Za-z0-9_]*)(:-([^}]*))?\}|\$`)
 
+// newDecoder is a decoder that takes the values of references from env, and shows the reference where an error would
+// show its value.
+func newDecoder(f *found, env func(string) (string, bool)) *decoder {
+	if env == nil {
+		env = func(string) (string, bool) { return "", false }
+	}
+	var shown []string // pairs of a value and what stands for it
+	d := &decoder{found: f, expanded: map[*yaml.Node]bool{}}
+	d.env = func(name string) (string, bool) {
+		v, ok := env(name)
+		if len(v) >= minHidden {
+			shown = append(shown, v, "${"+name+"}", cut(v, maxQuote), "${"+name+"}")
+			if q := strings.Trim(strconv.Quote(v), `"`); q != v {
+				shown = append(shown, q, "${"+name+"}")
+			}
+		}
+		return v, ok
+	}
+	f.hide = func(s string) string { return strings.NewReplacer(shown...).Replace(s) }
+	return d
+}
+
+// minHidden is the length from which a value is hidden: shorter ones, such as 1 or a, are found in any text.
+const minHidden = 4
+
 // substitute replaces ${VAR} and ${VAR:-default} in the scalar values below n; $$ is a literal $. Keys and the text of
 // the file are never touched, so a value cannot become structure.
-func substitute(f *found, n *yaml.Node, path string, env func(string) (string, bool)) {
-	switch n.Kind { //nolint:exhaustive // the others are handled below
+func (d *decoder) substitute(n *yaml.Node, path string) {
+	switch n.Kind { //nolint:exhaustive // a tree has no others
 	case yaml.ScalarNode:
-		if strings.Contains(n.Value, "$") {
-			value, err := expand(n.Value, env)
-			if err != nil {
-				f.add(n, path, "%v", err)
-				return
-			}
-			n.Value = value
-			if n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) == 0 {
-				n.Tag = "" // what it is now decides
-			}
+		if !strings.Contains(n.Value, "$") {
+			return
 		}
+		value, problems := expand(n.Value, d.env)
+		for _, p := range problems {
+			d.add(n, path, "%s", p)
+		}
+		// A reference needs quotes inside {}, so quotes cannot mean that a number is a text.
+		n.Value, n.Tag, n.Style = value, "", 0
+		d.expanded[n] = true
 	case yaml.MappingNode:
 		for i := 0; i+1 < len(n.Content); i += 2 {
-			substitute(f, n.Content[i+1], join(path, n.Content[i].Value), env)
+			d.substitute(n.Content[i+1], join(path, n.Content[i].Value))
 		}
-	case yaml.SequenceNode, yaml.DocumentNode:
+	case yaml.SequenceNode:
 		for i, c := range n.Content {
-			at := path
-			if n.Kind == yaml.SequenceNode {
-				at = fmt.Sprintf("%s[%d]", path, i)
-			}
-			substitute(f, c, at, env)
+			d.substitute(c, index(path, i))
 		}
 	}
 }
 
-func expand(s string, env func(string) (string, bool)) (string, error) {
-	var err error
-	out := variable.ReplaceAllStringFunc(s, func(m string) string {
+// expand is s with its references replaced, and what is wrong with them.
+func expand(s string, env func(string) (string, bool)) (out string, problems []string) {
+	left := maxFile
+	out = variable.ReplaceAllStringFunc(s, func(m string) string {
 		parts := variable.FindStringSubmatch(m)
 		switch m {
 		case "$$":
 			return "$"
 		case "$":
-			err = fmt.Errorf("a lone $: write $$ for a dollar sign, or ${NAME} for an environment variable")
+			problems = append(problems, "a lone $: write $$ for a dollar sign, or ${NAME} for an environment variable")
 			return m
 		}
-		if v, ok := env(parts[1]); ok && (v != "" || parts[2] == "") {
-			return v
+		v, ok := env(parts[1])
+		if !ok && parts[2] == "" {
+			problems = append(problems, fmt.Sprintf("environment variable %s is not set: set it, or write ${%s:-default}", cut(parts[1], maxQuote), cut(parts[1], maxQuote)))
 		}
-		if parts[2] == "" {
-			err = fmt.Errorf("environment variable %s is not set: set it, or write ${%s:-default}", parts[1], parts[1])
+		if v == "" {
+			v = parts[3]
 		}
-		return parts[3]
+		if left -= len(v); left < 0 {
+			problems = append(problems, fmt.Sprintf("more than %d bytes once its variables are in place", maxFile))
+			v = ""
+		}
+		return v
 	})
-	return out, err
-}
-
-func join(path, key string) string {
-	if path == "" {
-		return key
+	if len(problems) > maxErrors {
+		problems = problems[:maxErrors]
 	}
-	return path + "." + key
+	return out, problems
 }

@@ -1,14 +1,23 @@
 package pipelines
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/agnivade/levenshtein"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/penstock/penstock/core"
+)
+
+// Bounds of what is said about a file.
+const (
+	maxErrors  = 100 // that are shown
+	maxMessage = 600 // characters of one
+	maxQuote   = 60  // characters of a value or key in one
 )
 
 // Error is one mistake in a pipeline file: where, what and the cure.
@@ -45,37 +54,116 @@ func (e Errors) Unwrap() error { return core.ErrInvalid }
 type found struct {
 	file string
 	list Errors
+	more int // mistakes beyond maxErrors
+	hide func(string) string
 }
 
 func (f *found) add(n *yaml.Node, path, format string, args ...any) {
+	if len(f.list) == maxErrors {
+		f.more++
+		return
+	}
 	line, col := 1, 1
 	if n != nil && n.Line > 0 {
 		line, col = n.Line, n.Column
 	}
-	f.list = append(f.list, Error{f.file, line, col, path, oneLine(fmt.Sprintf(format, args...))})
+	what := fmt.Sprintf(format, args...)
+	if f.hide != nil {
+		what = f.hide(what)
+	}
+	f.list = append(f.list, Error{f.file, line, col, cut(path, maxMessage), oneLine(what)})
 }
 
-func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+// fail adds what a part of the pipeline says of its configuration n. Where that begins with the name of a setting, the
+// mistake is that setting's.
+func (f *found) fail(n *yaml.Node, path string, err error) {
+	what := strings.TrimSuffix(err.Error(), ": "+core.ErrInvalid.Error())
+	name, _, _ := strings.Cut(what, " ")
+	key, named := strings.CutSuffix(name, ":")
+	if n != nil && n.Kind == yaml.MappingNode && plain(key) {
+		if value := child(n, key); value != nil {
+			n, path = value, join(path, key)
+		} else if named {
+			path = join(path, key)
+		}
+		if named {
+			what = strings.TrimPrefix(what, name+" ")
+		}
+	}
+	f.add(n, path, "%s", what)
+}
+
+// oneLine is s without line breaks or anything that a terminal would act on, cut where it is too long.
+func oneLine(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) || unicode.IsSpace(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, s)
+	return cut(strings.Join(strings.Fields(s), " "), maxMessage)
+}
+
+// cut is s, or its beginning.
+func cut(s string, limit int) string {
+	if len(s) <= limit {
+		return s
+	}
+	return strings.ToValidUTF8(s[:limit], "") + "..."
+}
+
+// quote is a value as a message shows it.
+func quote(s string) string { return fmt.Sprintf("%q", cut(s, maxQuote)) }
+
+// join is the path of a key below path.
+func join(path, key string) string {
+	if !plain(key) {
+		key = quote(key)
+	}
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}
+
+func index(path string, i int) string { return fmt.Sprintf("%s[%d]", path, i) }
+
+// plain reports whether a key needs no quotes in a path.
+func plain(key string) bool {
+	return key != "" && len(key) <= maxQuote && strings.IndexFunc(key, func(r rune) bool {
+		return r != '_' && r != '-' && !unicode.IsLetter(r) && !unicode.IsDigit(r)
+	}) < 0
+}
 
 // err is what was found, or nil.
 func (f *found) err() error {
 	if len(f.list) == 0 {
 		return nil
 	}
-	slices.SortStableFunc(f.list, func(a, b Error) int { return a.Line*10_000 + a.Column - b.Line*10_000 - b.Column })
+	slices.SortStableFunc(f.list, func(a, b Error) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), cmp.Compare(a.Path, b.Path))
+	})
+	if f.more > 0 {
+		last := f.list[len(f.list)-1]
+		f.list = append(f.list, Error{f.file, last.Line, last.Column, "", fmt.Sprintf("and %d mistakes more, which are not shown", f.more)})
+		f.more = 0
+	}
 	return f.list
 }
 
 // unknown says that a name is none of those that there are, and which one may be meant.
 func unknown(name string, have []string) string {
 	slices.Sort(have)
+	out := fmt.Sprintf("unknown %s (have %s)", quote(name), strings.Join(have, ", "))
+	if len(name) > maxQuote {
+		return out
+	}
 	best, least := "", 3
 	for _, h := range have {
 		if d := levenshtein.ComputeDistance(strings.ToLower(name), h); d < least && d < max(len(h), 2) {
 			best, least = h, d
 		}
 	}
-	out := fmt.Sprintf("unknown %q (have %s)", name, strings.Join(have, ", "))
 	if best != "" {
 		out += "; did you mean " + best + "?"
 	}

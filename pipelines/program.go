@@ -12,16 +12,16 @@ import (
 // Program opens what a spec names. Mistakes that only opening shows, such as an expression that does not parse, are
 // Errors too. Where the schema is declared, the stages are checked against it.
 func (r *Registry) Program(ctx context.Context, s *Spec) (*connectors.Program, error) {
-	f := &found{file: s.File}
+	f := &found{file: s.File, hide: s.hide}
 	p := &connectors.Program{Spec: s.Hash, SpecText: s.Text, Declared: s.Declared}
 	var err error
 	if p.Decoder, err = r.decoders[s.Decoder.Kind].open(ctx, s.Decoder.Config); err != nil {
-		f.add(s.Decoder.node, s.Decoder.Path, "%v", err)
+		f.fail(s.Decoder.node, s.Decoder.Path, err)
 	}
 	for _, st := range s.Stages {
 		t, err := r.transforms[st.Kind].open(ctx, st.Config)
 		if err != nil {
-			f.add(st.node, st.Path, "%v", err)
+			f.fail(st.node, st.Path, err)
 			continue
 		}
 		p.Stages = append(p.Stages, connectors.NamedTransform{Name: st.Path, Transform: t})
@@ -35,7 +35,7 @@ func (r *Registry) Program(ctx context.Context, s *Spec) (*connectors.Program, e
 	}
 	if p.Sink, err = r.sinks[s.Sink.Kind].open(ctx, s.Sink.Config); err != nil {
 		if errors.Is(err, core.ErrInvalid) {
-			f.add(s.Sink.node, s.Sink.Path, "%v", err)
+			f.fail(s.Sink.node, s.Sink.Path, err)
 			return nil, f.err()
 		}
 		return nil, fmt.Errorf("open the sink of pipeline %s: %w", s.Name, err)
@@ -52,7 +52,7 @@ func (r *Registry) bind(f *found, s *Spec, p *connectors.Program) {
 	for i, st := range p.Stages {
 		bound, err := st.Transform.Bind(schema)
 		if err != nil {
-			f.add(s.Stages[i].node, s.Stages[i].Path, "%v", err)
+			f.fail(s.Stages[i].node, s.Stages[i].Path, err)
 			return
 		}
 		schema = bound.Schema()

@@ -49,4 +49,4 @@ func add[C, T any](to map[string]kind[T], name string, open func(context.Context
 	to[name] = kind[T]{reflect.TypeFor[C](), func(ctx context.Context, c any) (T, error) { return open(ctx, c.(C)) }}
 }
 
-func names[T any](m map[string]kind[T]) []string { return slices.Sorted(maps.Keys(m)) }
+func names[T any](m map[string]T) []string { return slices.Sorted(maps.Keys(m)) }

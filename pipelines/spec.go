@@ -3,9 +3,6 @@ package pipelines
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
-	"fmt"
-	"io"
 	"reflect"
 	"regexp"
 	"strings"
@@ -33,6 +30,7 @@ type Spec struct {
 	DeadLetter core.StreamName
 	Text       []byte // the file as YAML, environment variables as references
 	Hash       string // of Text
+	hide       func(string) string
 }
 
 // Part is a named kind of thing with its configuration.
@@ -89,12 +87,13 @@ func (r *Registry) Load(name string, text []byte, env func(string) (string, bool
 		f.add(root, "", "%v", err)
 		return nil, f.err()
 	}
-	substitute(f, root, "", env)
+	d := newDecoder(f, env)
+	d.substitute(root, "")
 	sum := sha256.Sum256(canonical)
-	s := &Spec{File: name, Text: canonical, Hash: hex.EncodeToString(sum[:16])}
+	s := &Spec{File: name, Text: canonical, Hash: hex.EncodeToString(sum[:16]), hide: f.hide}
 	var o outline
-	if len(f.list) == 0 && decodeInto(f, root, "", &o) {
-		s.fill(f, r, root, &o)
+	if len(f.list) == 0 && d.into(root, "", &o) {
+		s.fill(d, r, root, &o)
 	}
 	if err := f.err(); err != nil {
 		return nil, err
@@ -102,129 +101,70 @@ func (r *Registry) Load(name string, text []byte, env func(string) (string, bool
 	return s, nil
 }
 
-// parse is the one mapping that a file must hold, without aliases.
-func parse(f *found, text []byte) (root *yaml.Node) {
-	if len(text) > maxFile {
-		f.add(nil, "", "the file has %d bytes, more than %d", len(text), maxFile)
-		return nil
-	}
-	defer func() {
-		if p := recover(); p != nil {
-			f.add(nil, "", "this is no YAML: %v", p)
-			root = nil
-		}
-	}()
-	dec := yaml.NewDecoder(strings.NewReader(string(text)))
-	var doc yaml.Node
-	err := dec.Decode(&doc)
-	if errors.Is(err, io.EOF) || err == nil && (len(doc.Content) == 0 || doc.Content[0].Tag == "!!null") {
-		f.add(nil, "", "the file is empty: a pipeline has version, name, source and sink; penstock init writes one")
-		return nil
-	}
-	if err != nil {
-		f.yaml(err)
-		return nil
-	}
-	var more yaml.Node
-	if dec.Decode(&more) == nil {
-		f.add(&more, "", "a second document: one file is one pipeline")
-	}
-	left := maxNodes
-	root = checkTree(f, doc.Content[0], "", 0, &left)
-	if root.Kind != yaml.MappingNode {
-		f.add(root, "", "a pipeline is a mapping that begins with version: 1")
-	}
-	if len(f.list) > 0 {
-		return nil
-	}
-	return root
-}
-
-// yaml adds an error of the YAML library, whose text names the line.
-func (f *found) yaml(err error) {
-	what := strings.TrimPrefix(err.Error(), "yaml: ")
-	at := &yaml.Node{Line: 1, Column: 1}
-	if m := yamlLine.FindStringSubmatch(what); m != nil {
-		_, _ = fmt.Sscan(m[1], &at.Line)
-		what = m[2]
-	}
-	f.add(at, "", "%s", what)
-}
-
 // fill checks what an outline holds.
-func (s *Spec) fill(f *found, r *Registry, root *yaml.Node, o *outline) {
+func (s *Spec) fill(d *decoder, r *Registry, root *yaml.Node, o *outline) {
 	s.Name, s.Buffer, s.DeadLetter = o.Name, o.Buffer, o.DeadLetter.Stream
 	if o.Version != 1 {
-		f.add(at(root, "version"), "version", "want 1: this is the first version of the format")
+		d.add(at(root, "version"), "version", "want 1: this is the first version of the format")
 	}
 	if !pipelineName.MatchString(o.Name) {
-		f.add(at(root, "name"), "name", "%q is not 1 to 100 of the characters a-z 0-9 . _ - beginning with a letter or digit", o.Name)
+		d.add(at(root, "name"), "name", "%q is not 1 to 100 of the characters a-z 0-9 . _ - beginning with a letter or digit", o.Name)
 	}
 	if s.DeadLetter == "" {
 		s.DeadLetter = core.StreamName(s.Name + ".dead")
 	}
 	if err := s.DeadLetter.Validate(); err != nil && s.Name != "" {
-		f.add(at(root, "dead_letter"), "dead_letter.stream", "%v", err)
+		d.fail(at(root, "dead_letter"), "dead_letter.stream", err)
 	}
 	if err := s.Buffer.Validate(); err != nil {
-		f.add(at(root, "buffer"), "buffer", "%v", err)
+		d.fail(at(root, "buffer"), "buffer", err)
 	}
 	if o.Source.Kind == 0 {
-		f.add(root, "source", "missing: say where records come from, such as source: {stream: clicks, decode: {json: {}}}")
+		d.add(root, "source", "missing: say where records come from, such as source: {stream: clicks, decode: {json: {}}}")
 	} else {
-		s.fillSource(f, r, &o.Source)
+		s.fillSource(d, r, &o.Source)
 	}
 	for i := range o.Stages {
-		path := fmt.Sprintf("stages[%d]", i)
-		if p, ok := part(f, &o.Stages[i], path, names(r.transforms), func(k string) reflect.Type { return r.transforms[k].config }); ok {
+		path := index("stages", i)
+		if p, ok := part(d, &o.Stages[i], path, names(r.transforms), func(k string) reflect.Type { return r.transforms[k].config }); ok {
 			s.Stages = append(s.Stages, p)
 		}
 	}
 	if o.Sink.Kind == 0 {
-		f.add(root, "sink", "missing: say where rows go, such as sink: {file: {path: ./lake}}")
-	} else if p, ok := part(f, &o.Sink, "sink", names(r.sinks), func(k string) reflect.Type { return r.sinks[k].config }); ok {
+		d.add(root, "sink", "missing: say where rows go, such as sink: {file: {path: ./lake}}")
+	} else if p, ok := part(d, &o.Sink, "sink", names(r.sinks), func(k string) reflect.Type { return r.sinks[k].config }); ok {
 		s.Sink = p
 	}
 }
 
-// at is the value of a key, or the mapping where there is none.
-func at(root *yaml.Node, key string) *yaml.Node {
-	for i := 0; i+1 < len(root.Content); i += 2 {
-		if root.Content[i].Value == key {
-			return root.Content[i+1]
-		}
-	}
-	return root
-}
-
 // part decodes a mapping of one key, which names a kind, to that kind's configuration.
-func part(f *found, n *yaml.Node, path string, have []string, config func(string) reflect.Type) (Part, bool) {
+func part(d *decoder, n *yaml.Node, path string, have []string, config func(string) reflect.Type) (Part, bool) {
 	if n.Kind != yaml.MappingNode || len(n.Content) != 2 {
-		f.add(n, path, "want one of %s, with its settings", strings.Join(have, ", "))
+		d.add(n, path, "want one of %s, with its settings", strings.Join(have, ", "))
 		return Part{}, false
 	}
 	key, value := n.Content[0], n.Content[1]
 	t := config(key.Value)
 	if t == nil {
-		f.add(key, path, "%s", unknown(key.Value, have))
+		d.add(key, path, "%s", unknown(key.Value, have))
 		return Part{}, false
 	}
 	at := join(path, key.Value)
 	v := reflect.New(t)
-	if !decodeInto(f, value, at, v.Interface()) {
+	if !d.into(value, at, v.Interface()) {
 		return Part{}, false
 	}
 	return Part{key.Value, v.Elem().Interface(), at, value}, true
 }
 
 // fillSource checks the source.
-func (s *Spec) fillSource(f *found, r *Registry, n *yaml.Node) {
+func (s *Spec) fillSource(d *decoder, r *Registry, n *yaml.Node) {
 	var in inlet
 	if n.Kind != yaml.MappingNode {
-		f.add(n, "source", "want a mapping with one of file, generate, stream")
+		d.add(n, "source", "want a mapping with one of file, generate, stream")
 		return
 	}
-	if !decodeInto(f, n, "source", &in) {
+	if !d.into(n, "source", &in) {
 		return
 	}
 	s.Source.Stream, s.Source.File, s.Source.Generate = in.Stream, in.File, in.Generate
@@ -235,11 +175,11 @@ func (s *Spec) fillSource(f *found, r *Registry, n *yaml.Node) {
 		}
 	}
 	if given != 1 {
-		f.add(n, "source", "has %d of file, generate, stream: want exactly one", given)
+		d.add(n, "source", "has %d of file, generate, stream: want exactly one", given)
 	}
 	if in.Stream != "" {
 		if err := in.Stream.Validate(); err != nil {
-			f.add(at(n, "stream"), "source.stream", "%v", err)
+			d.fail(at(n, "stream"), "source.stream", err)
 		}
 	}
 	for path, v := range map[string]interface{ Validate() error }{"file": in.File, "generate": in.Generate} {
@@ -247,22 +187,22 @@ func (s *Spec) fillSource(f *found, r *Registry, n *yaml.Node) {
 			continue
 		}
 		if err := v.Validate(); err != nil {
-			f.add(at(n, path), "source."+path, "%v", err)
+			d.fail(at(n, path), "source."+path, err)
 		}
 	}
-	s.Source.Start = start(f, &in.Start)
+	s.Source.Start = start(d, &in.Start)
 	if in.Decode.Kind == 0 {
-		f.add(n, "source.decode", "missing: say what the records are, such as decode: {json: {}}")
-	} else if p, ok := part(f, &in.Decode, "source.decode", names(r.decoders), func(k string) reflect.Type { return r.decoders[k].config }); ok {
+		d.add(n, "source.decode", "missing: say what the records are, such as decode: {json: {}}")
+	} else if p, ok := part(d, &in.Decode, "source.decode", names(r.decoders), func(k string) reflect.Type { return r.decoders[k].config }); ok {
 		s.Decoder = p
 	}
 	if in.Schema.Kind != 0 {
-		s.Declared = fields(f, &in.Schema, "source.schema")
+		s.Declared = fields(d, &in.Schema, "source.schema")
 	}
 }
 
 // start reads trim_horizon, latest, {at: time} or {after: number}.
-func start(f *found, n *yaml.Node) connectors.Start {
+func start(d *decoder, n *yaml.Node) connectors.Start {
 	const path = "source.start"
 	want := "want trim_horizon, latest, {at: 2026-01-01T00:00:00Z} or {after: '<sequence number>'}"
 	switch {
@@ -271,7 +211,7 @@ func start(f *found, n *yaml.Node) connectors.Start {
 	case n.Value == string(connectors.StartLatest):
 		return connectors.Start{Kind: connectors.StartLatest}
 	case n.Kind != yaml.MappingNode || len(n.Content) != 2:
-		f.add(n, path, "%s", want)
+		d.add(n, path, "%s", want)
 		return connectors.Start{}
 	}
 	value := n.Content[1].Value
@@ -279,17 +219,17 @@ func start(f *found, n *yaml.Node) connectors.Start {
 	case "at":
 		t, err := time.Parse(time.RFC3339, value)
 		if err != nil {
-			f.add(n.Content[1], path+".at", "%q is not a time such as 2026-01-01T00:00:00Z", value)
+			d.add(n.Content[1], path+".at", "%q is not a time such as 2026-01-01T00:00:00Z", value)
 		}
 		return connectors.Start{Kind: connectors.StartAt, At: t}
 	case "after":
 		seq, err := core.ParseSequenceNumber(value)
 		if err != nil {
-			f.add(n.Content[1], path+".after", "%v", err)
+			d.fail(n.Content[1], path+".after", err)
 		}
 		return connectors.Start{Kind: connectors.StartAfter, After: seq}
 	}
-	f.add(n.Content[0], path, "%s", want)
+	d.add(n.Content[0], path, "%s", want)
 	return connectors.Start{}
 }
 
@@ -300,9 +240,9 @@ var types = map[string]arrow.DataType{
 }
 
 // fields reads {column: type}; a nested mapping is a struct, list<type> a list.
-func fields(f *found, n *yaml.Node, path string) []arrow.Field {
+func fields(d *decoder, n *yaml.Node, path string) []arrow.Field {
 	if n.Kind != yaml.MappingNode {
-		f.add(n, path, "want columns and their types, such as {event_time: timestamp, bytes: int64}")
+		d.add(n, path, "want columns and their types, such as {event_time: timestamp, bytes: int64}")
 		return nil
 	}
 	var out []arrow.Field
@@ -310,23 +250,23 @@ func fields(f *found, n *yaml.Node, path string) []arrow.Field {
 		name, value := n.Content[i].Value, n.Content[i+1]
 		at := join(path, name)
 		if name == core.RescuedColumn || core.IsHidden(name) || name == "" {
-			f.add(n.Content[i], path, "column name %q is reserved", name)
+			d.add(n.Content[i], path, "column name %q is reserved", name)
 			continue
 		}
 		var t arrow.DataType
 		if value.Kind == yaml.MappingNode {
-			t = arrow.StructOf(fields(f, value, at)...)
+			t = arrow.StructOf(fields(d, value, at)...)
 		} else {
-			t = typeOf(f, value, at, value.Value)
+			t = typeOf(d, value, at, value.Value)
 		}
 		out = append(out, arrow.Field{Name: name, Type: t, Nullable: true})
 	}
 	return out
 }
 
-func typeOf(f *found, n *yaml.Node, path, name string) arrow.DataType {
+func typeOf(d *decoder, n *yaml.Node, path, name string) arrow.DataType {
 	if inner, ok := strings.CutPrefix(name, "list<"); ok && strings.HasSuffix(inner, ">") {
-		return arrow.ListOf(typeOf(f, n, path, strings.TrimSuffix(inner, ">")))
+		return arrow.ListOf(typeOf(d, n, path, strings.TrimSuffix(inner, ">")))
 	}
 	t := types[name]
 	if t == nil {
@@ -334,7 +274,7 @@ func typeOf(f *found, n *yaml.Node, path, name string) arrow.DataType {
 		for k := range types {
 			have = append(have, k)
 		}
-		f.add(n, path, "%s", unknown(name, have))
+		d.add(n, path, "%s", unknown(name, have))
 		return arrow.BinaryTypes.String
 	}
 	return t
