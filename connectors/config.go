@@ -1,9 +1,7 @@
 package connectors
 
 import (
-	"encoding/json"
 	"fmt"
-	"log/slog"
 	"strconv"
 	"strings"
 	"time"
@@ -70,39 +68,6 @@ func (d *Duration) UnmarshalText(text []byte) error {
 func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
 func (d Duration) String() string { return time.Duration(d).String() }
-
-// Secret is a value that is never shown: every way of printing it yields ***.
-type Secret string
-
-// Reveal returns the value itself, for the one call that needs it.
-func (s Secret) Reveal() string { return string(s) }
-
-const hiddenSecret = "***"
-
-func (s Secret) String() string {
-	if s == "" {
-		return ""
-	}
-	return hiddenSecret
-}
-
-// GoString keeps %#v from showing the value.
-func (s Secret) GoString() string { return strconv.Quote(s.String()) }
-
-// UnmarshalText takes the value as it is.
-func (s *Secret) UnmarshalText(text []byte) error {
-	*s = Secret(text)
-	return nil
-}
-
-// MarshalText hides the value.
-func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
-
-// MarshalJSON hides the value.
-func (s Secret) MarshalJSON() ([]byte, error) { return json.Marshal(s.String()) }
-
-// LogValue hides the value.
-func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
 // BufferConfig says when a flush closes. The first limit reached closes it.
 type BufferConfig struct {

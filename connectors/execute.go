@@ -13,9 +13,39 @@ import (
 // errDone: another worker completed the plan meanwhile.
 var errDone = errors.New("plan is done")
 
-// execute carries out a committed plan: dead letters, outputs, checkpoints. It may be called again for the same plan,
-// and by several workers at once.
+// execute carries out a committed plan. When its staging cannot go on, the plan is staged anew, as often as it takes.
 func (w *Worker) execute(ctx context.Context, plan Plan, st Staging, letters []DeadLetter) error {
+	return w.restaging(ctx, func(anew bool) error {
+		if anew {
+			return w.again(ctx, plan.Number)
+		}
+		err := w.carryOut(ctx, plan, st, letters)
+		if IsRestage(err) {
+			_ = st.Discard() // what it holds, such as space on a full disk, is needed
+		}
+		return err
+	})
+}
+
+// restaging calls f until its error is none that staging anew cures.
+func (w *Worker) restaging(ctx context.Context, f func(anew bool) error) error {
+	wait := firstWait
+	for attempt := 1; ; attempt++ {
+		err := f(attempt > 1)
+		if !IsRestage(err) || ctx.Err() != nil {
+			return err
+		}
+		w.cfg.Events.retry("stage anew", attempt, wait, err)
+		if pause(ctx, wait) != nil {
+			return err
+		}
+		wait = min(2*wait, maxWait)
+	}
+}
+
+// carryOut puts a committed plan's dead letters and outputs, and moves its checkpoints. It may be called again for the
+// same plan, and by several workers at once.
+func (w *Worker) carryOut(ctx context.Context, plan Plan, st Staging, letters []DeadLetter) error {
 	began := time.Now()
 	if err := w.putLetters(ctx, plan, letters); err != nil {
 		return err
@@ -114,7 +144,7 @@ func (w *Worker) retry(ctx context.Context, what string, f func() error) error {
 	wait := firstWait
 	for attempt := 1; ; attempt++ {
 		err := f()
-		if err == nil || IsPermanent(err) || ctx.Err() != nil {
+		if err == nil || IsPermanent(err) || IsRestage(err) || ctx.Err() != nil {
 			return err
 		}
 		d := wait/2 + time.Duration(rand.Int64N(int64(wait/2))) //nolint:gosec // jitter

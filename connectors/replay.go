@@ -66,6 +66,11 @@ func (w *Worker) readSpan(ctx context.Context, s PlanSpan, f func(raw core.Batch
 
 // resume finishes a plan that is committed but not done, whoever committed it: the same rows under the same names.
 func (w *Worker) resume(ctx context.Context, number int64) error {
+	return w.restaging(ctx, func(bool) error { return w.again(ctx, number) })
+}
+
+// again stages a committed plan from its spans and carries it out.
+func (w *Worker) again(ctx context.Context, number int64) error {
 	plan, ok, err := w.planner.load(ctx, number)
 	if err != nil || !ok {
 		return err
@@ -97,7 +102,7 @@ func (w *Worker) resume(ctx context.Context, number int64) error {
 		return Permanent(fmt.Errorf("plan %d of %s, made again, would write other outputs than it says (%d, planned %d); nothing was written. "+
 			"Run the version that made it, or give it up with: penstock pipelines abandon-plan %s", number, plan.Pipeline, len(outputs), len(plan.Outputs), plan.Pipeline))
 	}
-	return w.execute(ctx, plan, st, letters)
+	return w.carryOut(ctx, plan, st, letters)
 }
 
 // programOf is the program that a plan was made by.

@@ -106,6 +106,26 @@ type Adopter interface {
 	Incarnations(ctx context.Context, pipeline string) ([]string, error)
 }
 
+// Sweeper is the optional capability of a sink whose destination keeps what was staged by a worker that died.
+type Sweeper interface {
+	// Sweep removes what is old enough that no flush of the pipeline can still need it.
+	Sweep(ctx context.Context, pipeline string) error
+}
+
+// Restage marks an error of Publish after which this staging cannot go on: its plan is staged anew, from its spans.
+func Restage(err error) error { return &restageError{err} }
+
+// IsRestage reports whether err was marked by Restage.
+func IsRestage(err error) bool {
+	var r *restageError
+	return errors.As(err, &r)
+}
+
+type restageError struct{ err error }
+
+func (e *restageError) Error() string { return e.err.Error() }
+func (e *restageError) Unwrap() error { return e.err }
+
 // Permanent marks an error that no retry can cure: the pipeline stops with it. Every other error of a sink is retried.
 func Permanent(err error) error {
 	if err == nil {

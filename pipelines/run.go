@@ -36,6 +36,9 @@ func (n *Node) Run(ctx context.Context, r *Registry, s *Spec, opts RunOptions) (
 			return fmt.Errorf("pipeline %s: %w", s.Name, err)
 		}
 	}
+	if sw, ok := program.Sink.(connectors.Sweeper); ok {
+		_ = sw.Sweep(ctx, s.Name) // it takes space, but is in nobody's way; the next run sweeps again
+	}
 	source, err := n.source(ctx, s)
 	if err != nil {
 		return fmt.Errorf("pipeline %s: %w", s.Name, err)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path"
 	"strings"
+	"time"
 
 	"github.com/penstock/penstock/sinks/internal/lake"
 )
@@ -21,7 +22,7 @@ type folder struct{ root *os.Root }
 const staged = "_penstock/tmp"
 
 // Create begins a file.
-func (d *folder) Create(_ context.Context, name string) (lake.Object, error) {
+func (d *folder) Create(_ context.Context, name string, _ lake.Origin) (lake.Object, error) {
 	if err := d.root.MkdirAll(staged, 0o755); err != nil {
 		return nil, err
 	}
@@ -146,4 +147,22 @@ func (d *folder) List(ctx context.Context, prefix string, f func(string) error) 
 		return fmt.Errorf("list %s: %w", prefix, err)
 	}
 	return nil
+}
+
+// Sweep removes staged files that nobody wrote to since a time. Their names do not say whose they are.
+func (d *folder) Sweep(ctx context.Context, _ func(string) bool, before time.Time) error {
+	files, err := fs.ReadDir(d.root.FS(), staged)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, e := range files {
+		st, serr := e.Info()
+		if serr != nil || e.IsDir() || !st.ModTime().Before(before) || ctx.Err() != nil {
+			continue
+		}
+		if rerr := d.root.Remove(path.Join(staged, e.Name())); rerr != nil && !errors.Is(rerr, fs.ErrNotExist) {
+			err = errors.Join(err, rerr)
+		}
+	}
+	return err
 }

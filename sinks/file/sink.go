@@ -40,6 +40,7 @@ var (
 	_ connectors.Verifier = (*Sink)(nil)
 	_ connectors.Adopter  = (*Sink)(nil)
 	_ connectors.Prober   = (*Sink)(nil)
+	_ connectors.Sweeper  = (*Sink)(nil)
 )
 
 // Open returns a sink over the folder. The folder is made when the first rows come.
@@ -79,7 +80,7 @@ func (s *Sink) Probe(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	obj, err := st.Create(ctx, "probe")
+	obj, err := st.Create(ctx, "probe", lake.Origin{})
 	if err != nil {
 		return fmt.Errorf("folder %s cannot be written: %w", s.cfg.Path, err)
 	}
@@ -101,7 +102,7 @@ func (s *Sink) Verify(ctx context.Context, pipeline string) (connectors.VerifyRe
 	if err != nil {
 		return connectors.VerifyReport{}, err
 	}
-	return lake.Verify(ctx, st, pipeline)
+	return lake.Verify(ctx, st, s.cfg.Layout, pipeline)
 }
 
 // Incarnations are those of the pipeline that left manifests.
@@ -113,6 +114,15 @@ func (s *Sink) Incarnations(ctx context.Context, pipeline string) ([]string, err
 		return nil, err
 	}
 	return lake.Incarnations(ctx, st, pipeline)
+}
+
+// Sweep removes what flushes that never became plans left behind.
+func (s *Sink) Sweep(ctx context.Context, pipeline string) error {
+	st, err := s.store(true)
+	if err != nil {
+		return err
+	}
+	return lake.Sweep(ctx, st, pipeline)
 }
 
 // Close gives the folder up.

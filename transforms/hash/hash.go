@@ -27,9 +27,9 @@ import (
 
 // Config says which columns and how.
 type Config struct {
-	Columns   []string          `yaml:"columns" json:"columns" jsonschema:"description=Columns of text, bytes, integers or bools."`
-	Algorithm string            `yaml:"algorithm,omitempty" json:"algorithm,omitempty" jsonschema:"enum=sha256,enum=sha512,enum=sha1,enum=md5,enum=xxh64,description=Default sha256."`
-	Salt      connectors.Secret `yaml:"salt,omitempty" json:"salt,omitempty" jsonschema:"description=Makes the hash an HMAC under this key (xxh64: the salt is hashed before the value)."`
+	Columns   []string    `yaml:"columns" json:"columns" jsonschema:"description=Columns of text, bytes, integers or bools."`
+	Algorithm string      `yaml:"algorithm,omitempty" json:"algorithm,omitempty" jsonschema:"enum=sha256,enum=sha512,enum=sha1,enum=md5,enum=xxh64,description=Default sha256."`
+	Salt      core.Secret `yaml:"salt,omitempty" json:"salt,omitempty" jsonschema:"description=Makes the hash an HMAC under this key (xxh64: the salt is hashed before the value)."`
 }
 
 // Transform hashes columns.
@@ -121,7 +121,7 @@ func (s *stage) Apply(_ context.Context, b core.Batch, _ *connectors.Verdicts) (
 }
 
 func (s *stage) hasher() hash.Hash {
-	if s.t.cfg.Salt == "" || s.t.cfg.Algorithm == "xxh64" {
+	if s.t.cfg.Salt.Reveal() == "" || s.t.cfg.Algorithm == "xxh64" {
 		return s.t.digest()
 	}
 	return hmac.New(s.t.digest, []byte(s.t.cfg.Salt.Reveal()))

@@ -27,7 +27,7 @@ func writeManifest(ctx context.Context, store Store, p connectors.Plan) error {
 	if err != nil {
 		return err
 	}
-	obj, err := store.Create(ctx, name)
+	obj, err := store.Create(ctx, name, Origin{p.Pipeline, p.Incarnation, p.Number})
 	if err != nil {
 		return fmt.Errorf("write manifest %s: %w", name, err)
 	}

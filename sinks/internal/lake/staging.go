@@ -108,7 +108,7 @@ func (s *Staging) Add(ctx context.Context, b core.Batch, v *connectors.Verdicts)
 func (s *Staging) create(ctx context.Context, at string) (*file, error) {
 	f := &file{name: fmt.Sprintf("%s%s-%s-%012d-0%s", at, s.flush.Pipeline, s.flush.Incarnation, s.flush.Number, s.layout.extension())}
 	var err error
-	if f.obj, err = s.store.Create(ctx, f.name); err != nil {
+	if f.obj, err = s.store.Create(ctx, f.name, Origin{s.flush.Pipeline, s.flush.Incarnation, s.flush.Number}); err != nil {
 		return nil, fmt.Errorf("begin %s: %w", f.name, err)
 	}
 	if c := s.layout.Format.NDJSON; c != nil {
@@ -152,8 +152,10 @@ func (s *Staging) Stats() connectors.StagingStats {
 		}
 		st.Outputs++
 		st.Largest = max(st.Largest, p.file.size)
-		if h, ok := p.file.enc.(interface{ Held() int64 }); ok {
-			st.Memory += h.Held()
+		for _, part := range []any{p.file.enc, p.file.obj} {
+			if h, ok := part.(interface{ Held() int64 }); ok {
+				st.Memory += h.Held()
+			}
 		}
 	}
 	return st
@@ -212,8 +214,7 @@ func (f *file) publish(ctx context.Context, footer string) error {
 			}
 		}
 		if err := f.enc.Close(); err != nil {
-			// The encoder cannot go on. The plan stands, and a new run writes it anew.
-			return connectors.Permanent(fmt.Errorf("end %s: %w: run the pipeline again once this is cured", f.name, err))
+			return connectors.Restage(fmt.Errorf("end %s: %w", f.name, err)) // an encoder cannot go on after an error
 		}
 		f.done = true
 	}

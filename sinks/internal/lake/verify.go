@@ -16,11 +16,12 @@ import (
 	"github.com/parquet-go/parquet-go"
 
 	"github.com/penstock/penstock/connectors"
+	"github.com/penstock/penstock/sinks/internal/prefix"
 )
 
 // Verify compares the manifests of a pipeline with each other and with the files: spans must follow each other without
 // gap or overlap, and every file must be there with the rows that its manifest says.
-func Verify(ctx context.Context, store Store, pipeline string) (connectors.VerifyReport, error) {
+func Verify(ctx context.Context, store Store, l Layout, pipeline string) (connectors.VerifyReport, error) {
 	r := connectors.VerifyReport{Pipeline: pipeline}
 	plans, err := readManifests(ctx, store, pipeline)
 	if err != nil {
@@ -58,7 +59,11 @@ func Verify(ctx context.Context, store Store, pipeline string) (connectors.Verif
 		r.Shards = append(r.Shards, *proofs[key])
 		r.Counts = r.Counts.Add(proofs[key].Counts)
 	}
-	err = store.List(ctx, "", func(name string) error {
+	at, err := prefix.Parse(l.Prefix)
+	if err != nil {
+		return r, err
+	}
+	err = store.List(ctx, at.Literal(), func(name string) error {
 		if ours(name, pipeline) && !named[name] {
 			r.Orphans = append(r.Orphans, name)
 		}

@@ -131,6 +131,14 @@ func (e *Expr) checkPath() error {
 // Keys are the partition keys that the expression names, in order of appearance.
 func (e *Expr) Keys() []string { return slices.Clone(e.keys) }
 
+// Literal is what every prefix that the expression gives begins with.
+func (e *Expr) Literal() string {
+	if len(e.parts) > 0 && e.parts[0].kind == literal {
+		return e.parts[0].text
+	}
+	return ""
+}
+
 // Unit is how finely times matter: two times within one Unit of UTC give one prefix. 0: the expression uses no time.
 func (e *Expr) Unit() time.Duration { return e.unit }
 
