@@ -37,7 +37,7 @@ func (n *Node) Run(ctx context.Context, r *Registry, s *Spec, opts RunOptions) (
 		}
 	}
 	if sw, ok := program.Sink.(connectors.Sweeper); ok {
-		_ = sw.Sweep(ctx, s.Name) // it takes space, but is in nobody's way; the next run sweeps again
+		_ = sw.Sweep(ctx, s.Name, time.Now().Add(-connectors.SweepAfter)) // it takes space, but is in nobody's way; the next run sweeps again
 	}
 	source, err := n.source(ctx, s)
 	if err != nil {
