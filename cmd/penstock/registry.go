@@ -12,6 +12,7 @@ import (
 	"github.com/penstock/penstock/transforms/hash"
 	"github.com/penstock/penstock/transforms/json"
 	"github.com/penstock/penstock/transforms/keep"
+	"github.com/penstock/penstock/transforms/logline"
 	"github.com/penstock/penstock/transforms/mask"
 	"github.com/penstock/penstock/transforms/parsetimestamp"
 	"github.com/penstock/penstock/transforms/rename"
@@ -23,6 +24,7 @@ import (
 func registry() *pipelines.Registry {
 	r := pipelines.NewRegistry()
 	pipelines.AddDecoder(r, "json", json.New)
+	pipelines.AddDecoder(r, "logline", logline.New)
 	transform(r, "cast", func(c cast.Config) (*cast.Transform, error) { return cast.New(c) })
 	transform(r, "compute", func(c compute.Config) (*compute.Transform, error) { return compute.New(c) })
 	transform(r, "drop", drop.New)
