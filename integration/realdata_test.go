@@ -65,3 +65,35 @@ sink: {s3: {endpoint: %q, bucket: %s, access_key: %s, secret_key: '${S3_SECRET}'
 		})
 	}
 }
+
+// TestARealAccessLogInABucketIsWhatPythonReads puts a real access log into a stream of four shards and archives it by
+// the day, in flushes of a part of it, twice.
+func TestARealAccessLogInABucketIsWhatPythonReads(t *testing.T) {
+	for _, name := range servers.S3Names() {
+		t.Run(name, func(t *testing.T) {
+			server := servers.S3For(t, name)
+			u := newUser(t, "S3_SECRET="+server.SecretKey)
+			b, input := bucket(t, server), filepath.Join(realData(t), "apache_access.log")
+			text, err := os.ReadFile(input)
+			require.NoError(t, err)
+			u.run(t, "streams", "create", "log", "--shards", "4")
+			code, _, errOut := u.try(t, text, "put", "log")
+			require.Zero(t, code, errOut)
+			file := u.write(t, "p.yaml", fmt.Sprintf(`version: 1
+name: access-log
+source: {stream: log, decode: {logline: combined}}
+stages:
+  - filter: 'status != 304'
+  - compute: {hour: 'timestamp_trunc(time, "hour")', kib: 'bytes / 1024'}
+  - hash: {columns: [client_ip], algorithm: sha256}
+buffer: {max_records: 4000}
+sink: {s3: {endpoint: %q, bucket: %s, access_key: %s, secret_key: '${S3_SECRET}', prefix: 'lake/dt=!{timestamp:yyyy-MM-dd}/', partition_by: time, format: {parquet: {compression: zstd}}}}
+`, server.Endpoint, b, server.AccessKey))
+			for range 2 { // the second run adds nothing
+				u.run(t, "run", file, "--until-caught-up")
+			}
+			require.Contains(t, u.run(t, "verify", file), "clean")
+			oracle(t, server, "access_log.py", input, b, "lake/")
+		})
+	}
+}

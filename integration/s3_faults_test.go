@@ -82,6 +82,8 @@ func kindOf(r *http.Request) string {
 // proxy stands before a server and spoils some requests.
 type proxy struct {
 	*httptest.Server
+	every func(w http.ResponseWriter, r *http.Request, pass http.Handler) // if set, serves what no fault is planned for
+
 	mu   sync.Mutex // guards what follows
 	plan map[string][]fault
 }
@@ -98,6 +100,10 @@ func newProxy(t *testing.T, to string) *proxy {
 	p.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if f, ok := p.next(kindOf(r)); ok {
 			f.serve(w, r, pass)
+			return
+		}
+		if p.every != nil {
+			p.every(w, r, pass)
 			return
 		}
 		pass.ServeHTTP(w, r)
