@@ -78,10 +78,16 @@ func (c *committer) commit(ops []*op) {
 		c.fail(ops, err)
 		return
 	}
+	err := c.e.head.mark(c.file.id, c.number)
 	c.publish(ops, c.end-g.size())
 	c.idle = len(ops) == 0
 	c.resolve(ops, nil)
-	c.collect()
+	if err == nil {
+		err = c.collect()
+	}
+	if err != nil {
+		c.fail(nil, err)
+	}
 }
 
 // gather decides the ops in order and encodes those that count. It returns the group, without its seal, and the
@@ -395,18 +401,25 @@ func (c *committer) begin(h fileHeader) error {
 }
 
 // collect deletes the oldest files while all that they hold is trimmed. Never a later one before an earlier one: a gap
-// is damage. A file that cannot be deleted now is tried again after the next group.
-func (c *committer) collect() {
+// is damage. That a file does not count any more is durable before it is deleted. A file that cannot be deleted now is
+// tried again after the next group.
+func (c *committer) collect() error {
 	for {
 		c.e.mu.Lock()
 		if len(c.e.files) < 2 || c.e.files[0].live > 0 {
 			c.e.mu.Unlock()
-			return
+			return nil
 		}
-		f := c.e.files[0]
+		f, next := c.e.files[0], c.e.files[1]
 		c.e.mu.Unlock()
+		if h := c.e.head; h.oldest != next.id {
+			h.oldest = next.id
+			if err := h.keep(); err != nil {
+				return err
+			}
+		}
 		if c.e.fs.Remove(f.name) != nil {
-			return
+			return nil //nolint:nilerr // it is only space
 		}
 		_ = f.close() // it was only read
 		c.e.mu.Lock()

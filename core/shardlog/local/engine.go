@@ -20,6 +20,7 @@ type Engine struct {
 	lock io.Closer
 
 	codecs codecs
+	head   *head         // only recovery and the committer use it
 	wake   chan struct{} // tells the committer that there is something to do
 	done   chan struct{} // closed when the committer has ended
 	failed chan struct{} // closed when the log was poisoned
@@ -90,6 +91,9 @@ func (e *Engine) Close() error {
 
 func (e *Engine) closeFiles() error {
 	var errs []error
+	if e.head != nil {
+		errs = append(errs, e.head.close())
+	}
 	for _, f := range e.files {
 		errs = append(errs, f.close())
 	}
