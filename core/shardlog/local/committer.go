@@ -385,6 +385,7 @@ func (c *committer) begin(h fileHeader) error {
 		c.buf = append(c.buf, 0)
 	}
 	g.seal(c.buf)
+	h.first = g.number
 	f, err := createFile(c.e.fs, c.e.dir, h, c.buf)
 	if noSpace(err) {
 		return fmt.Errorf("%w: %w", shardlog.ErrFull, err)
@@ -413,8 +414,10 @@ func (c *committer) collect() error {
 		f, next := c.e.files[0], c.e.files[1]
 		c.e.mu.Unlock()
 		if h := c.e.head; h.oldest != next.id {
+			before := h.oldest
 			h.oldest = next.id
 			if err := h.keep(); err != nil {
+				h.oldest = before
 				return err
 			}
 		}

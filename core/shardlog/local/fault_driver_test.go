@@ -57,6 +57,9 @@ type driver struct {
 	left    []*Engine // killed; closed at the end, so that no goroutine stays
 }
 
+// errWrong is the engine showing something else than what it told.
+var errWrong = errors.New("not what was told")
+
 func newDriver(cfg Config, fail func(op, name string) error) *driver {
 	cfg.Idle = time.Hour // the calls of a workload are the same every time
 	d := &driver{fs: vfs.NewMem(), fail: fail, cfg: cfg, logs: map[shardlog.LogID]*logTold{}}
@@ -139,7 +142,7 @@ func (d *driver) do(ctx context.Context, s step) error {
 
 // fatal is err where it leaves the engine in doubt.
 func fatal(err error) error {
-	if errors.Is(err, shardlog.ErrUnknown) || errors.Is(err, shardlog.ErrCorrupt) || errors.Is(err, errPower) {
+	if errors.Is(err, shardlog.ErrUnknown) || errors.Is(err, errWrong) || errors.Is(err, shardlog.ErrCorrupt) || errors.Is(err, errPower) {
 		return err
 	}
 	return nil
@@ -149,11 +152,11 @@ func (d *driver) create(ctx context.Context, id shardlog.LogID, l *logTold) erro
 	err := d.e.Create(ctx, id)
 	switch {
 	case err == nil && l.exists == yes:
-		return fmt.Errorf("%w: %s was created twice", shardlog.ErrCorrupt, id)
+		return fmt.Errorf("%w: %s was created twice", errWrong, id)
 	case err == nil:
 		*l = logTold{exists: yes}
 	case errors.Is(err, shardlog.ErrExists) && l.exists == no:
-		return fmt.Errorf("%w: %s was never created", shardlog.ErrCorrupt, id)
+		return fmt.Errorf("%w: %s was never created", errWrong, id)
 	case errors.Is(err, shardlog.ErrUnknown) && l.exists == no:
 		*l = logTold{exists: maybe}
 	}
@@ -260,7 +263,7 @@ func (d *driver) settle(ctx context.Context) error {
 		tail, err := d.e.Tail(ctx, id)
 		if errors.Is(err, shardlog.ErrNotFound) {
 			if l.exists == yes {
-				return fmt.Errorf("%w: log %s is gone", shardlog.ErrCorrupt, id)
+				return fmt.Errorf("%w: log %s is gone", errWrong, id)
 			}
 			*l = logTold{}
 			continue
@@ -269,10 +272,10 @@ func (d *driver) settle(ctx context.Context) error {
 			return err
 		}
 		if l.exists == no {
-			return fmt.Errorf("%w: log %s was deleted, or never created", shardlog.ErrCorrupt, id)
+			return fmt.Errorf("%w: log %s was deleted, or never created", errWrong, id)
 		}
 		if tail.Sealed != (l.sealed == yes) && l.sealed != maybe {
-			return fmt.Errorf("%w: log %s: sealed %v", shardlog.ErrCorrupt, id, tail.Sealed)
+			return fmt.Errorf("%w: log %s: sealed %v", errWrong, id, tail.Sealed)
 		}
 		l.exists, l.sealed = yes, no
 		if tail.Sealed {
@@ -297,7 +300,7 @@ func (l *logTold) compare(ctx context.Context, e *Engine, id shardlog.LogID) err
 	lost := func(upTo int) error {
 		for ; i < upTo; i++ {
 			if en := l.entries[i]; en.out == yes && (i >= l.mayGo || kept > 0) {
-				return fmt.Errorf("%w: acknowledged entry %d at %d is lost", shardlog.ErrCorrupt, en.first, en.pos)
+				return fmt.Errorf("%w: acknowledged entry %d at %d is lost", errWrong, en.first, en.pos)
 			} else if en.out == maybe && i >= l.mayGo {
 				l.entries[i].out = no
 			}
@@ -317,7 +320,7 @@ func (l *logTold) compare(ctx context.Context, e *Engine, id shardlog.LogID) err
 			at++
 		}
 		if at == len(l.entries) {
-			return fmt.Errorf("%w: %d was never appended, or stands in another place", shardlog.ErrCorrupt, values[0])
+			return fmt.Errorf("%w: %d was never appended, or stands in another place", errWrong, values[0])
 		}
 		if err := lost(at); err != nil {
 			return err
@@ -326,7 +329,7 @@ func (l *logTold) compare(ctx context.Context, e *Engine, id shardlog.LogID) err
 			return err
 		}
 		if at < l.gone {
-			return fmt.Errorf("%w: %d was trimmed", shardlog.ErrCorrupt, values[0])
+			return fmt.Errorf("%w: %d was trimmed", errWrong, values[0])
 		}
 		l.mayGo = min(l.mayGo, at)
 		i, kept = at+1, kept+1
@@ -336,14 +339,14 @@ func (l *logTold) compare(ctx context.Context, e *Engine, id shardlog.LogID) err
 // is compares a stored entry with an append that may have made it.
 func (en *entryTold) is(got shardlog.Entry, values []int64) error {
 	if en.out == no {
-		return fmt.Errorf("%w: %d was refused", shardlog.ErrCorrupt, en.first)
+		return fmt.Errorf("%w: %d was refused", errWrong, en.first)
 	}
 	if len(values) != en.rows || en.pos != 0 && en.pos != got.Pos {
-		return fmt.Errorf("%w: %d has %d rows at %d, appended were %d at %d", shardlog.ErrCorrupt, en.first, len(values), got.Pos, en.rows, en.pos)
+		return fmt.Errorf("%w: %d has %d rows at %d, appended were %d at %d", errWrong, en.first, len(values), got.Pos, en.rows, en.pos)
 	}
 	for i, v := range values {
 		if v != en.first+int64(i) {
-			return fmt.Errorf("%w: row %d of %d is %d", shardlog.ErrCorrupt, i, en.first, v)
+			return fmt.Errorf("%w: row %d of %d is %d", errWrong, i, en.first, v)
 		}
 	}
 	en.out, en.pos = yes, got.Pos
@@ -369,7 +372,7 @@ func (d *driver) check(t *testing.T, left *vfs.Mem) error {
 			return err
 		}
 		if en := l.entries[len(l.entries)-1]; en.out != yes {
-			return fmt.Errorf("%w: log %s took no entry", shardlog.ErrCorrupt, id)
+			return fmt.Errorf("%w: log %s took no entry", errWrong, id)
 		}
 	}
 	return after.do(t.Context(), step{do: "reopen"})

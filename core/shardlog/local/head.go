@@ -62,7 +62,7 @@ func decodeHeadMark(b []byte) headMark {
 	return headMark{le.Uint64(b[8:]), le.Uint64(b[16:]), le.Uint64(b[24:]), le.Uint64(b[32:])}
 }
 
-// openHead reads the file, if it is there. Damage in it is no error: the other slot counts, or none.
+// openHead reads the file, if it is there. Where one slot is damaged, the other counts.
 func openHead(fsys vfs.FS, dir string) (*head, error) {
 	h := &head{name: filepath.Join(dir, headName)}
 	f, err := fsys.Edit(h.name)
@@ -82,6 +82,10 @@ func openHead(fsys vfs.FS, dir string) (*head, error) {
 			h.headMark, h.slot = m, 1-i
 		}
 	}
+	if h.seq == 0 {
+		err := fmt.Errorf("%s is damaged: %w. It only shows whether the log is whole; to go on without, move it away", h.name, shardlog.ErrCorrupt)
+		return nil, errors.Join(err, f.Close())
+	}
 	return h, nil
 }
 
@@ -94,32 +98,58 @@ func (h *head) missing(dir string, last uint64) error {
 		"Restore the file from a copy; to go on without it, move %s away", fileName(dir, h.newest), last, h.group, shardlog.ErrCorrupt, h.name)
 }
 
-// begin makes the file where it is not there, and writes and syncs what counts from now on.
+// begin writes and syncs what counts from now on, making the file where it is not there.
 func (h *head) begin(fsys vfs.FS, dir string, m headMark) error {
-	created := h.f == nil
-	if created {
-		f, err := fsys.Create(h.name)
-		if err != nil {
-			return fmt.Errorf("create %s: %w", h.name, err)
-		}
-		h.f = f
-		if _, err := f.WriteAt(make([]byte, headSize), 0); err != nil {
-			return fmt.Errorf("write %s: %w", h.name, err)
-		}
-	} else if err := h.f.Sync(); err != nil { // what was read must not be less than what the next crash leaves
+	m.seq = h.seq
+	h.headMark = m
+	if h.f == nil {
+		return h.create(fsys, dir)
+	}
+	if err := h.f.Sync(); err != nil { // what was read must not be more than what the next crash leaves
 		return fmt.Errorf("sync %s: %w", h.name, err)
 	}
-	m.seq, h.headMark = h.seq, m
-	if err := h.keep(); err != nil || !created {
+	return h.keep()
+}
+
+// create makes the file under another name first, so that there is never one without a valid slot.
+func (h *head) create(fsys vfs.FS, dir string) error {
+	temp := h.name + ".new"
+	if err := fsys.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("delete %s: %w", temp, err)
+	}
+	f, err := fsys.Create(temp)
+	if err != nil {
+		return fmt.Errorf("create %s: %w", temp, err)
+	}
+	h.f = f
+	if _, err := f.WriteAt(make([]byte, headSize), 0); err != nil {
+		return fmt.Errorf("write %s: %w", temp, err)
+	}
+	if err := h.keep(); err != nil {
 		return err
+	}
+	if err := fsys.Rename(temp, h.name); err != nil {
+		return fmt.Errorf("create %s: %w", h.name, err)
 	}
 	return fsys.SyncDir(dir)
 }
 
-// mark notes that a group is durable, without a sync.
+// mark notes that a group is durable, without a sync. Where a full disk refuses it, the mark stays behind.
 func (h *head) mark(file, group uint64) error {
-	h.seq, h.newest, h.group = h.seq+1, file, group
-	if _, err := h.f.WriteAt(h.encode(), int64(h.slot)*headApart); err != nil {
+	h.newest, h.group = file, group
+	if err := h.write(); err != nil && !errors.Is(err, shardlog.ErrFull) {
+		return err
+	}
+	return nil
+}
+
+func (h *head) write() error {
+	h.seq++
+	_, err := h.f.WriteAt(h.encode(), int64(h.slot)*headApart)
+	switch {
+	case noSpace(err):
+		return fmt.Errorf("write %s: %w: %w", h.name, shardlog.ErrFull, err)
+	case err != nil:
 		return fmt.Errorf("write %s: %w", h.name, err)
 	}
 	return nil
@@ -127,7 +157,7 @@ func (h *head) mark(file, group uint64) error {
 
 // keep makes durable what stands in h.
 func (h *head) keep() error {
-	if err := h.mark(h.newest, h.group); err != nil {
+	if err := h.write(); err != nil {
 		return err
 	}
 	if err := h.f.Sync(); err != nil {

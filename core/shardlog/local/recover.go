@@ -149,11 +149,11 @@ func (r *recovery) file(f *logFile, limit int64) error {
 	first := true
 	for off := int64(headerSize); off < int64(len(b)); {
 		g, payload, err := decodeGroup(b[off:])
-		if err == nil && !r.follows(g, f) {
+		if err == nil && (!r.follows(g, f) || first && f.first != 0 && g.number != f.first) {
 			err = errTorn
 		}
 		if err != nil {
-			if limit >= 0 || laterGroup(b[off:], f.id, r.group.number) {
+			if limit >= 0 || first || laterGroup(b[off:], f.id, r.group.number) {
 				return corrupt(f.name, off, "a group of entries does not match its checksum")
 			}
 			return nil
