@@ -14,7 +14,7 @@ type workload struct {
 	steps []step
 }
 
-var small = Config{FileSize: 4096, HotTail: 1}
+var small = Config{FileSize: 4096, HotTail: 1, Reserve: 16 << 10, Vital: []shardlog.LogID{"c"}}
 
 // workloads are what a log goes through in its life, each in at most a dozen steps.
 func workloads() []workload {

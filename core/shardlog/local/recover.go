@@ -85,7 +85,7 @@ func (r *recovery) resume() (*committer, error) {
 	c := &committer{e: r.e, schemas: map[uint64]bool{}}
 	c.buf = make([]byte, groupHeader)
 	if r.last == nil {
-		return c, c.begin(fileHeader{id: 1})
+		return c, c.persist(func() error { return c.begin(fileHeader{id: 1}) })
 	}
 	last := r.last
 	c.number, c.crc = last.number-1, last.prev                                            // the copy takes its place
@@ -99,9 +99,10 @@ func (r *recovery) resume() (*committer, error) {
 	base := headerSize + int64(len(c.buf))
 	c.buf = append(c.buf, last.payload...)
 	old := last.file
-	if err := c.begin(h); err != nil {
+	if err := c.persist(func() error { return c.begin(h) }); err != nil {
 		return nil, err
 	}
+	freeBehind(r.e.fs, old.name)
 	if err := r.apply(last.payload, c.file, base, last.first); err != nil {
 		return nil, corrupt(old.name, last.offset, err.Error())
 	}
@@ -112,6 +113,18 @@ func (r *recovery) resume() (*committer, error) {
 		return c, r.leaveOut(old)
 	}
 	return c, nil
+}
+
+// freeBehind gives back the space that a file which was being written had allocated ahead.
+func freeBehind(fs vfs.FS, name string) {
+	f, err := fs.Edit(name)
+	if err != nil {
+		return // it is only space
+	}
+	if size, err := f.Size(); err == nil {
+		_ = f.Truncate(size)
+	}
+	_ = f.Close()
 }
 
 // putSchemas appends the schemas that the entries to follow may refer to.
