@@ -49,6 +49,9 @@ endif
 ifeq ($(filter-out power-cut,$(CAMPAIGN)),)
 	REQUIRE_INTEGRATION=1 PENSTOCK_POWER_CUTS=5000 $(GO) test -count=1 -timeout 120m -v -run TestWhatWasAcknowledgedSurvivesAPowerCut ./integration/faults
 endif
+ifeq ($(filter-out disk-full,$(CAMPAIGN)),)
+	REQUIRE_INTEGRATION=1 $(GO) test -count=1 -timeout 60m -v -run 'TestAFullDisk|TestATrimFrees' ./integration/faults
+endif
 ifeq ($(filter-out plantest,$(CAMPAIGN)),)
 	PENSTOCK_PLANTEST_SEEDS=300 $(GO) test -count=1 -timeout 60m ./connectors
 endif

@@ -43,14 +43,15 @@ func TestMain(m *testing.M) {
 
 // child works on a directory until it is killed or something fails, and tells what was acknowledged, a line each.
 type child struct {
-	hear func(line string) // safe for concurrent use
-	seed uint64            // children of one directory have different ones
-	rng  *rand.Rand
-	node *node
+	hear    func(line string) // safe for concurrent use
+	seed    uint64            // children of one directory have different ones
+	padding int               // of records, at most
+	rng     *rand.Rand
+	node    *node
 }
 
 func newChild(seed uint64, hear func(string)) *child {
-	return &child{hear: hear, seed: seed, rng: rand.New(rand.NewPCG(seed, 11))}
+	return &child{hear: hear, seed: seed, padding: 1500, rng: rand.New(rand.NewPCG(seed, 11))}
 }
 
 // tell says what happened before.
@@ -69,6 +70,10 @@ func (c *child) work(ctx context.Context, fs vfs.FS, dir string) error {
 	if err != nil {
 		return err
 	}
+	return errors.Join(c.use(ctx, n), n.close())
+}
+
+func (c *child) use(ctx context.Context, n *node) error {
 	c.node = n
 	c.tell("open")
 	if _, err := n.streams.Create(ctx, mainStream, stream.Settings{Shards: shards}); err != nil && !errors.Is(err, stream.ErrExists) {
@@ -88,10 +93,10 @@ func (c *child) work(ctx context.Context, fs vfs.FS, dir string) error {
 	}
 	start(c.count)
 	start(c.manage)
-	err = <-failed
+	err := <-failed
 	cancel()
 	wg.Wait()
-	return errors.Join(err, n.close())
+	return err
 }
 
 // text is a record that can be told from any other, and from a damaged one.
@@ -121,7 +126,7 @@ func (c *child) write(ctx context.Context, rng *rand.Rand, name core.StreamName,
 	for n := 0; calls > 0; calls-- {
 		var records []stream.Record
 		for range 1 + rng.IntN(3) {
-			records = append(records, stream.Record{Key: fmt.Sprint("key-", rng.IntN(20)), Data: []byte(text(who, n, rng.IntN(1500)))})
+			records = append(records, stream.Record{Key: fmt.Sprint("key-", rng.IntN(20)), Data: []byte(text(who, n, rng.IntN(c.padding)))})
 			n++
 		}
 		sent := time.Now().UnixMilli()

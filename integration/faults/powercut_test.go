@@ -42,8 +42,9 @@ func TestWhatWasAcknowledgedSurvivesAPowerCut(t *testing.T) {
 				know.look(t, dir)
 				require.NoError(t, os.RemoveAll(dir))
 				sum.acked, sum.read, sum.missing, sum.extra = sum.acked+know.acked, sum.read+know.read, sum.missing+know.missing, sum.extra+know.extra
+				sum.unheard += know.unheard
 			}
-			t.Logf("campaign=power-cut fs=%s cuts=%d acked=%d read=%d missing=%d extra=%d", kind, cuts, sum.acked, sum.read, sum.missing, sum.extra)
+			t.Logf("campaign=power-cut fs=%s cuts=%d acked=%d unheard=%d read=%d missing=%d extra=%d", kind, cuts, sum.acked, sum.unheard, sum.read, sum.missing, sum.extra)
 			require.Greater(t, sum.acked, cuts)
 		})
 	}
@@ -70,6 +71,10 @@ func (t *told) cut(tb *testing.T, disk *disk, dir string, seed uint64, rng *rand
 	c := newChild(seed, func(line string) {
 		mu.Lock()
 		defer mu.Unlock()
+		if off.Load() { // nobody hears a machine without power, and ext4 now and then calls a sync done that the shutdown overtook
+			t.late(line)
+			return
+		}
 		_ = t.hear(line)
 	})
 	err := c.work(context.Background(), dyingFrom(at, cut), dir)

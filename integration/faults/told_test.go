@@ -25,6 +25,7 @@ type told struct {
 	kills    int
 
 	acked, read, missing, extra int
+	unheard                     int      // acknowledged without power
 	wrong                       []string // the first few things that are not as they should be
 }
 
@@ -76,6 +77,18 @@ func (t *told) hear(line string) error {
 		return fmt.Errorf("a child failed by itself: %s", w[1])
 	}
 	return nil
+}
+
+// late takes in what a child said when nobody could hear it any more: it may have come about.
+func (t *told) late(line string) {
+	switch word, _, _ := strings.Cut(line, "\t"); word {
+	case "deleting", "trimming":
+		_ = t.hear(line)
+	case "counted":
+		t.kills++
+	case "acked":
+		t.unheard++
+	}
 }
 
 func (t *told) fault(missing, extra int, format string, args ...any) {
