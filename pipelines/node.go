@@ -43,7 +43,7 @@ func OpenNode(ctx context.Context, dir string) (*Node, error) {
 	if err := checkFormat(dir); err != nil {
 		return nil, err
 	}
-	engine, err := local.Open(vfs.OS{}, filepath.Join(dir, "log"), local.Config{})
+	engine, err := local.Open(vfs.OS{}, filepath.Join(dir, "log"), local.Config{Vital: []shardlog.LogID{controlLog}})
 	switch {
 	case errors.Is(err, vfs.ErrLocked):
 		return nil, fmt.Errorf("data directory %s is in use by another penstock process: stop it, or choose another with --data: %w", dir, err)
