@@ -18,15 +18,6 @@ import (
 
 const defaultData = "./penstock-data"
 
-// withNode opens the data directory, calls f and closes it.
-func withNode(ctx context.Context, dir string, f func(*pipelines.Node) error) error {
-	n, err := pipelines.OpenNode(ctx, dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f(n), n.Close())
-}
-
 // load reads pipeline files. All mistakes of all files are one error.
 func load(r *pipelines.Registry, paths []string) ([]*pipelines.Spec, error) {
 	var specs []*pipelines.Spec
@@ -76,7 +67,7 @@ func (a *app) run() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return withNode(cmd.Context(), data, func(n *pipelines.Node) error { return a.runAll(cmd.Context(), n, r, specs, opts) })
+			return ownNode(cmd.Context(), data, func(n *pipelines.Node) error { return a.runAll(cmd.Context(), n, r, specs, opts) })
 		},
 	}
 	cmd.Flags().StringVar(&data, "data", defaultData, "data directory")
