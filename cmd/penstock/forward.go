@@ -57,7 +57,7 @@ func withNode(ctx context.Context, dir string, f func(*pipelines.Node) error) er
 	if c.node != nil {
 		return f(c.node)
 	}
-	n, err := openNode(ctx, dir, func() error { return forward(ctx, c, dir) })
+	n, err := openNode(ctx, dir, pipelines.NodeConfig{}, func() error { return forward(ctx, c, dir) })
 	if err != nil || n == nil {
 		return err
 	}
@@ -65,11 +65,11 @@ func withNode(ctx context.Context, dir string, f func(*pipelines.Node) error) er
 }
 
 // ownNode is withNode for a command that only the process that has the data directory can run itself.
-func ownNode(ctx context.Context, dir string, f func(*pipelines.Node) error) error {
+func ownNode(ctx context.Context, dir string, c pipelines.NodeConfig, f func(*pipelines.Node) error) error {
 	if callOf(ctx).node != nil {
 		return usage(errors.New("this command cannot be run for another process"))
 	}
-	n, err := openNode(ctx, dir, func() error { return inUse(ctx, dir) })
+	n, err := openNode(ctx, dir, c, func() error { return inUse(ctx, dir) })
 	if err != nil {
 		return err
 	}
@@ -87,10 +87,10 @@ func held(ctx context.Context, n *pipelines.Node, dir string, f func(*pipelines.
 
 // openNode opens the data directory. While another process has it, taken is called: the node is nil when that returned
 // nil, and its error stands, but for what a moment may change.
-func openNode(ctx context.Context, dir string, taken func() error) (*pipelines.Node, error) {
+func openNode(ctx context.Context, dir string, c pipelines.NodeConfig, taken func() error) (*pipelines.Node, error) {
 	until := time.Now().Add(lockWait)
 	for {
-		n, err := pipelines.OpenNode(ctx, dir)
+		n, err := c.Open(ctx, dir)
 		if !errors.Is(err, vfs.ErrLocked) {
 			return n, err
 		}

@@ -26,7 +26,7 @@ import (
 func whileHeld(t *testing.T, dir string, f func(n *pipelines.Node)) {
 	t.Helper()
 	c := &call{args: []string{"run", "clicks.yaml"}, in: strings.NewReader(""), out: io.Discard, err: io.Discard}
-	err := ownNode(withCall(t.Context(), c), dir, func(n *pipelines.Node) error {
+	err := ownNode(withCall(t.Context(), c), dir, pipelines.NodeConfig{}, func(n *pipelines.Node) error {
 		f(n)
 		return nil
 	})

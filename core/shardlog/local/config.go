@@ -14,6 +14,8 @@ type Config struct {
 	HotTail   int64         // bytes of recent entries kept in memory for readers at the tip. Default 64 MiB
 	Queue     int64         // bytes of appends that may wait for their group. Default 256 MiB
 	Idle      time.Duration // after this long without a group, an empty one is written. Default 100 ms
+
+	Synced func(bytes int64, took time.Duration) // told of each group's sync; must return quickly. May be nil
 }
 
 func (c Config) withDefaults() Config {
