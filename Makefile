@@ -32,6 +32,9 @@ ifeq ($(filter-out archive-kill,$(CAMPAIGN)),)
 	PENSTOCK_KILLS=200 $(GO) test -count=1 -timeout 60m -v -run TestArchiveKilledAtAnyMoment ./cmd/penstock
 	REQUIRE_INTEGRATION=1 PENSTOCK_KILLS=1200 $(GO) test -count=1 -timeout 120m -v -run TestAnArchiveInABucketSurvivesItsWorkersDeaths ./integration
 endif
+ifeq ($(filter-out restart,$(CAMPAIGN)),)
+	PENSTOCK_RESTARTS=100 $(GO) test -count=1 -timeout 60m -v -run TestRestartsUnderLoad ./cmd/penstock
+endif
 ifeq ($(filter-out crash,$(CAMPAIGN)),)
 	PENSTOCK_CRASH_SEEDS=1000 $(GO) test -count=1 -timeout 60m -v -run 'TestPowerCutsAtEveryCall$$|TestFlippedBits' ./core/shardlog/local | grep -v -- '--- PASS\|=== RUN'
 endif
