@@ -28,7 +28,8 @@ type Spec struct {
 	Buffer     connectors.BufferConfig
 	Sink       Part
 	DeadLetter core.StreamName
-	Text       []byte // the file as YAML, environment variables as references
+	Tests      []Test
+	Text       []byte // the file as YAML without its tests, environment variables as references
 	Hash       string // of Text
 	hide       func(string) string
 }
@@ -82,6 +83,7 @@ func (r *Registry) Load(name string, text []byte, env func(string) (string, bool
 	if root == nil {
 		return nil, f.err()
 	}
+	tests := detach(root)
 	canonical, err := yaml.Marshal(root)
 	if err != nil {
 		f.add(root, "", "%v", err)
@@ -94,6 +96,7 @@ func (r *Registry) Load(name string, text []byte, env func(string) (string, bool
 	var o outline
 	if len(f.list) == 0 && d.into(root, "", &o) {
 		s.fill(d, r, root, &o)
+		s.fillTests(d, tests)
 	}
 	if err := f.err(); err != nil {
 		return nil, err
