@@ -117,12 +117,12 @@ func through(raw core.Batch, seq core.SequenceNumber) core.Batch {
 		raw.Retain()
 		return raw
 	}
-	out := head(raw, cut)
+	out := Head(raw, cut)
 	return out
 }
 
-// head returns the first n records of raw, as a batch of its own.
-func head(raw core.Batch, n int) core.Batch {
+// Head returns the first n records of raw, as a batch of its own.
+func Head(raw core.Batch, n int) core.Batch {
 	out := raw.WithRows(raw.Rows.NewSlice(0, int64(n)))
 	out.Records = int64(n)
 	out.Span.Last = ""

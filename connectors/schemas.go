@@ -125,7 +125,7 @@ func (p *Program) wider(cur *bound, raw core.Batch) (*arrow.Schema, error) {
 			have = arrow.NewSchema(p.Declared, nil)
 		}
 		if raw.NumRows() > firstSample {
-			sample = head(raw, firstSample)
+			sample = Head(raw, firstSample)
 			defer sample.Release()
 		}
 	}

@@ -13,9 +13,10 @@ import (
 	"github.com/penstock/penstock/core"
 )
 
-// TestResult is what a test found. It passed when it found no failure.
+// TestResult is what a test found.
 type TestResult struct {
 	Name     string   `json:"name"`
+	Passed   bool     `json:"passed"`
 	File     string   `json:"file"`
 	Line     int      `json:"line"`
 	Failures []string `json:"failures,omitempty"`
@@ -40,7 +41,7 @@ func (r *Registry) Test(ctx context.Context, s *Spec) (out []TestResult, err err
 			}
 			failures = append(failures, what)
 		}
-		out = append(out, TestResult{t.Name, s.File, t.node.Line, failures})
+		out = append(out, TestResult{t.Name, len(failures) == 0, s.File, t.node.Line, failures})
 	}
 	return out, p.Sink.Close(ctx)
 }
