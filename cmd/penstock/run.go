@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -11,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/penstock/penstock/connectors"
 	"github.com/penstock/penstock/core"
 	"github.com/penstock/penstock/pipelines"
 )
@@ -79,7 +77,9 @@ func (a *app) run() *cobra.Command {
 			return withNode(cmd.Context(), data, func(n *pipelines.Node) error { return a.runAll(cmd.Context(), n, r, specs, opts) })
 		},
 	}
-	cmd.Flags().StringVar(&data, "data", defaultData, "data directory")
+	cmd.Example = "  penstock run clicks-archive.yaml --until-caught-up"
+	cmd.ValidArgsFunction = yamlFiles
+	dataFlag(cmd, &data)
 	cmd.Flags().BoolVar(&opts.UntilCaughtUp, "until-caught-up", false, "deliver what the stream holds now, then exit")
 	cmd.Flags().BoolVar(&opts.Adopt, "adopt", false, "go on although the destination holds output of an earlier incarnation")
 	cmd.Flags().DurationVar(&opts.Drain, "drain", 10*time.Second, "how long a stop may take to flush what is buffered")
@@ -88,7 +88,7 @@ func (a *app) run() *cobra.Command {
 
 // runAll runs pipelines beside each other; the first error stops them all.
 func (a *app) runAll(ctx context.Context, n *pipelines.Node, r *pipelines.Registry, specs []*pipelines.Spec, opts pipelines.RunOptions) error {
-	p := newProgress(a.err)
+	p := a.newProgress()
 	opts.Events, opts.Env = p.events(), os.LookupEnv
 	g, ctx := errgroup.WithContext(ctx)
 	watching, stop := context.WithCancel(ctx)
@@ -98,99 +98,10 @@ func (a *app) runAll(ctx context.Context, n *pipelines.Node, r *pipelines.Regist
 	}
 	err := g.Wait()
 	stop()
-	if err == nil && p.records.Load() == 0 {
+	sum := p.finish()
+	a.result = sum
+	if err == nil && sum.Records == 0 {
 		p.printf("nothing new since the last run; penstock pipelines reset reads again")
 	}
-	p.printf("%s", p.line())
 	return classify(err)
-}
-
-func (a *app) lint() *cobra.Command {
-	return &cobra.Command{
-		Use:   "lint PIPELINE.yaml...",
-		Short: "Check pipeline files: every mistake at once, with its place and cure",
-		Args:  cobra.MinimumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			r := registry()
-			specs, err := load(r, args)
-			if err != nil {
-				return err
-			}
-			for _, s := range specs {
-				p, err := r.Program(cmd.Context(), s)
-				if err != nil {
-					return usage(err)
-				}
-				if err := p.Sink.Close(cmd.Context()); err != nil {
-					return err
-				}
-				_, _ = fmt.Fprintf(a.out, "%s: pipeline %s is right\n", s.File, s.Name)
-			}
-			return nil
-		},
-	}
-}
-
-func (a *app) verify() *cobra.Command {
-	return &cobra.Command{
-		Use:   "verify PIPELINE.yaml...",
-		Short: "Prove from the destination's own manifests that each span is there once",
-		Args:  cobra.MinimumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			r := registry()
-			specs, err := load(r, args)
-			if err != nil {
-				return err
-			}
-			for _, s := range specs {
-				if err := a.verifyOne(cmd.Context(), r, s); err != nil {
-					return err
-				}
-			}
-			return nil
-		},
-	}
-}
-
-func (a *app) verifyOne(ctx context.Context, r *pipelines.Registry, s *pipelines.Spec) (err error) {
-	p, err := r.Program(ctx, s)
-	if err != nil {
-		return classify(err)
-	}
-	defer func() { err = errors.Join(err, p.Sink.Close(ctx)) }()
-	v, ok := p.Sink.(connectors.Verifier)
-	if !ok {
-		return fmt.Errorf("sink %s cannot prove what it holds", s.Sink.Kind)
-	}
-	report, err := v.Verify(ctx, s.Name)
-	if err != nil {
-		return err
-	}
-	if a.json {
-		err = json.NewEncoder(a.out).Encode(report)
-	} else {
-		a.printReport(report)
-	}
-	if err == nil && len(report.Problems) > 0 {
-		err = problem(fmt.Errorf("pipeline %s: %d problems", s.Name, len(report.Problems)))
-	}
-	return err
-}
-
-func (a *app) printReport(v connectors.VerifyReport) {
-	line := func(format string, args ...any) { _, _ = fmt.Fprintf(a.out, format+"\n", args...) }
-	for _, s := range v.Shards {
-		line("%s %s: proven through %s: read=%d filtered=%d written=%d dead=%d", s.Source, s.Shard, s.Through, s.Counts.Rows, s.Counts.Filtered+s.Counts.Null, s.Counts.Written, s.Counts.Dead)
-	}
-	for _, p := range v.Problems {
-		line("problem: %s", p)
-	}
-	for _, o := range v.Orphans {
-		line("orphan (no manifest names it; it is not part of the result): %s", o)
-	}
-	verdict := "clean"
-	if len(v.Problems) > 0 {
-		verdict = "NOT CLEAN"
-	}
-	line("verify %s: %s: plans=%d files=%d rows=%d bytes=%d", v.Pipeline, verdict, v.Plans, v.Outputs, v.Rows, v.Bytes)
 }
