@@ -59,7 +59,7 @@ type app struct {
 	json     bool
 	quiet    bool
 	result   any  // what the command answers under --json
-	streamed bool // the command wrote its results itself, one JSON a line
+	streamed bool // what the command wrote is all: one JSON a line, or its help
 }
 
 // run runs one command line and returns its exit code. A first SIGINT or SIGTERM asks the command to end, a second one
@@ -76,7 +76,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 		_, _ = fmt.Fprintf(errOut, "penstock: %v\n", err)
 	}
 	// A command line that is wrong may end before --json is read.
-	if (a.json || err != nil && slices.Contains(args, "--json")) && !a.streamed {
+	if (a.json || err != nil && slices.Contains(args, "--json")) && !a.streamed && !cobras(cmd) {
 		if werr := a.writeEnvelope(cmd, err); err == nil {
 			err = werr
 		}
@@ -113,6 +113,11 @@ func (a *app) root() *cobra.Command {
 		a.quickstart(), a.initFile(), a.run(), a.lint(), a.test(), a.dryRun(), a.schema(), a.verify(),
 		a.streams(), a.put(), a.tail(), a.pipelines(), a.dlq(), a.version(),
 	)
+	help := root.HelpFunc()
+	root.SetHelpFunc(func(cmd *cobra.Command, args []string) {
+		a.streamed = true
+		help(cmd, args)
+	})
 	strict(root)
 	return root
 }

@@ -68,6 +68,12 @@ func TestCompletionKnowsShellsAndPipelineFiles(t *testing.T) {
 		code, out, _ := command(t, fields...)
 		require.Equal(t, exitOK, code, args)
 		require.Contains(t, out, want, args)
+		require.NotContains(t, out, `"ok":`)
+	}
+	for _, args := range []string{"--json --help", "streams --json", "help streams --json", "completion bash --json"} {
+		code, out, _ := command(t, strings.Fields(args)...)
+		require.Equal(t, exitOK, code, args)
+		require.NotContains(t, out, `"ok":`, args)
 	}
 }
 

@@ -25,12 +25,9 @@ func (a *app) lint() *cobra.Command {
 		ValidArgsFunction: yamlFiles,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r := registry()
-			specs, err := load(r, args)
-			if err != nil {
-				return err
-			}
+			specs, err := loadSome(r, args)
 			out := []linted{}
-			var errs []error
+			errs := []error{err}
 			for _, s := range specs {
 				if err := lintOne(cmd.Context(), r, s); err != nil {
 					errs = append(errs, err)

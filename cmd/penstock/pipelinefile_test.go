@@ -126,14 +126,17 @@ tests:
 func TestMistakesOfFilesStandInTheEnvelope(t *testing.T) {
 	a := pipelineFile(t, t.TempDir(), "version: 1\nname: p\nsource: {strem: s, decode: {json: {}}}\nsink: {fil: {path: x}}\n")
 	b := pipelineFile(t, t.TempDir(), "version: 2\n")
-	code, out, _ := command(t, "lint", a, b, "--json")
+	c := pipelineFile(t, t.TempDir(), "version: 1\nname: c\nsource: {stream: s, decode: {json: {}}}\nstages: [{filter: 'a >'}]\nsink: {file: {path: x}}\n")
+	code, out, _ := command(t, "lint", a, b, c, "--json")
 	require.Equal(t, exitUsage, code)
 	var e envelope
 	require.NoError(t, json.Unmarshal([]byte(out), &e))
 	require.Equal(t, "lint", e.Command)
 	require.False(t, e.OK)
 	require.Equal(t, pipelines.Error{File: a, Line: 3, Column: 10, Path: "source.strem", What: `unknown "strem" (have decode, file, generate, schema, start, stream); did you mean stream?`}, e.Error.Mistakes[0])
-	require.Equal(t, b, e.Error.Mistakes[len(e.Error.Mistakes)-1].File)
+	last := e.Error.Mistakes[len(e.Error.Mistakes)-1]
+	require.Equal(t, []any{c, 4, "stages[0].filter"}, []any{last.File, last.Line, last.Path}, "what only opening shows is said beside the others")
+	require.Contains(t, out, `"file":"`+b+`"`)
 }
 
 func TestLintSaysHowManyTestsThereAre(t *testing.T) {

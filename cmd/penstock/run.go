@@ -27,6 +27,15 @@ func withNode(ctx context.Context, dir string, f func(*pipelines.Node) error) er
 
 // load reads pipeline files. All mistakes of all files are one error.
 func load(r *pipelines.Registry, paths []string) ([]*pipelines.Spec, error) {
+	specs, err := loadSome(r, paths)
+	if err != nil {
+		return nil, usage(err)
+	}
+	return specs, nil
+}
+
+// loadSome returns the files that can be read beside the mistakes of the others.
+func loadSome(r *pipelines.Registry, paths []string) ([]*pipelines.Spec, error) {
 	var specs []*pipelines.Spec
 	var errs []error
 	by := map[string]string{}
@@ -47,10 +56,7 @@ func load(r *pipelines.Registry, paths []string) ([]*pipelines.Spec, error) {
 		by[s.Name] = path
 		specs = append(specs, s)
 	}
-	if err := errors.Join(errs...); err != nil {
-		return nil, usage(err)
-	}
-	return specs, nil
+	return specs, errors.Join(errs...)
 }
 
 // classify gives a run's error its exit code.

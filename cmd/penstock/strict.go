@@ -35,6 +35,11 @@ func strict(c *cobra.Command) {
 	}
 }
 
+// cobras reports whether a command is one that cobra adds, for shells, which has no result but what it prints.
+func cobras(c *cobra.Command) bool {
+	return strings.HasPrefix(c.Name(), "__") || c.HasParent() && c.Parent().Name() == "completion"
+}
+
 // yamlFiles completes the names of pipeline files.
 func yamlFiles(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 	return []string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt
