@@ -107,6 +107,13 @@ type Adopter interface {
 	Incarnations(ctx context.Context, pipeline string) ([]string, error)
 }
 
+// Previewer is the optional capability of a sink that can say where rows would go without writing anything.
+type Previewer interface {
+	// Preview counts the rows of b by the prefix, or whatever the destination has instead, under which they would stand.
+	// Rows that the sink would not take are refused into v.
+	Preview(f Flush, b core.Batch, v *Verdicts) (map[string]int64, error)
+}
+
 // Sweeper is the optional capability of a sink whose destination keeps what was staged by a worker that died.
 type Sweeper interface {
 	// Sweep removes what the pipeline staged before a time, and never published.

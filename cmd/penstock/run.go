@@ -2,9 +2,9 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"time"
 
@@ -32,6 +32,15 @@ type runConfig struct {
 
 // load reads pipeline files. All mistakes of all files are one error.
 func load(r *pipelines.Registry, paths []string) ([]*pipelines.Spec, error) {
+	specs, err := loadSome(r, paths)
+	if err != nil {
+		return nil, usage(err)
+	}
+	return specs, nil
+}
+
+// loadSome returns the files that can be read beside the mistakes of the others.
+func loadSome(r *pipelines.Registry, paths []string) ([]*pipelines.Spec, error) {
 	var specs []*pipelines.Spec
 	var errs []error
 	by := map[string]string{}
@@ -52,10 +61,7 @@ func load(r *pipelines.Registry, paths []string) ([]*pipelines.Spec, error) {
 		by[s.Name] = path
 		specs = append(specs, s)
 	}
-	if err := errors.Join(errs...); err != nil {
-		return nil, usage(err)
-	}
-	return specs, nil
+	return specs, errors.Join(errs...)
 }
 
 // classify gives a run's error its exit code.
@@ -78,8 +84,10 @@ func (a *app) run() *cobra.Command {
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.runPipelines(cmd.Context(), c, args) },
 	}
+	cmd.Example = "  penstock run clicks-archive.yaml --until-caught-up\n  penstock run *.yaml --watch --admin 127.0.0.1:4568"
+	cmd.ValidArgsFunction = yamlFiles
+	dataFlag(cmd, &c.data)
 	f := cmd.Flags()
-	f.StringVar(&c.data, "data", defaultData, "data directory")
 	f.BoolVar(&c.opts.UntilCaughtUp, "until-caught-up", false, "deliver what the stream holds now, then exit")
 	f.BoolVar(&c.opts.Adopt, "adopt", false, "go on although the destination holds output of an earlier incarnation")
 	f.DurationVar(&c.opts.Drain, "drain", 10*time.Second, "how long a stop may take to flush what is buffered")
@@ -95,7 +103,11 @@ func (a *app) run() *cobra.Command {
 
 // runPipelines opens what a run needs, and runs the pipelines of files.
 func (a *app) runPipelines(ctx context.Context, c runConfig, files []string) error {
-	out := &syncWriter{w: a.err}
+	p := a.newProgress()
+	var out io.Writer = p
+	if p.silent = c.logFormat != "text"; p.silent {
+		out = &syncWriter{w: a.err}
+	}
 	log, err := newLogger(out, c.logFormat, c.logLevel)
 	if err != nil {
 		return usage(err)
@@ -121,10 +133,8 @@ func (a *app) runPipelines(ctx context.Context, c runConfig, files []string) err
 		n.Streams.Observe(m.Put)
 		gauges(m, budget)
 		adm.watch(n)
-		u := newRunner(n, r, m, log, c.opts)
-		if c.logFormat == "text" {
-			u.progress = newProgress(out)
-		}
+		u := newRunner(n, r, m, log, c.opts, p)
+		defer func() { a.result = u.sum }()
 		return u.run(ctx, specs, c.watch, adm)
 	})
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) && !errors.Is(err, connectors.ErrNotDrained) {
@@ -135,102 +145,13 @@ func (a *app) runPipelines(ctx context.Context, c runConfig, files []string) err
 
 // runAll runs pipelines beside each other, showing their progress.
 func (a *app) runAll(ctx context.Context, n *pipelines.Node, r *pipelines.Registry, specs []*pipelines.Spec, opts pipelines.RunOptions) error {
-	out := &syncWriter{w: a.err}
-	log, err := newLogger(out, "text", "warn")
+	p := a.newProgress()
+	log, err := newLogger(p, "text", "warn")
 	if err != nil {
 		return err
 	}
-	u := newRunner(n, r, metrics.New(""), log, opts)
-	u.progress = newProgress(out)
-	return u.run(ctx, specs, false, nil)
-}
-
-func (a *app) lint() *cobra.Command {
-	return &cobra.Command{
-		Use:   "lint PIPELINE.yaml...",
-		Short: "Check pipeline files: every mistake at once, with its place and cure",
-		Args:  cobra.MinimumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			r := registry()
-			specs, err := load(r, args)
-			if err != nil {
-				return err
-			}
-			for _, s := range specs {
-				p, err := r.Program(cmd.Context(), s)
-				if err != nil {
-					return usage(err)
-				}
-				if err := p.Sink.Close(cmd.Context()); err != nil {
-					return err
-				}
-				_, _ = fmt.Fprintf(a.out, "%s: pipeline %s is right\n", s.File, s.Name)
-			}
-			return nil
-		},
-	}
-}
-
-func (a *app) verify() *cobra.Command {
-	return &cobra.Command{
-		Use:   "verify PIPELINE.yaml...",
-		Short: "Prove from the destination's own manifests that each span is there once",
-		Args:  cobra.MinimumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			r := registry()
-			specs, err := load(r, args)
-			if err != nil {
-				return err
-			}
-			for _, s := range specs {
-				if err := a.verifyOne(cmd.Context(), r, s); err != nil {
-					return err
-				}
-			}
-			return nil
-		},
-	}
-}
-
-func (a *app) verifyOne(ctx context.Context, r *pipelines.Registry, s *pipelines.Spec) (err error) {
-	p, err := r.Program(ctx, s)
-	if err != nil {
-		return classify(err)
-	}
-	defer func() { err = errors.Join(err, p.Sink.Close(ctx)) }()
-	v, ok := p.Sink.(connectors.Verifier)
-	if !ok {
-		return fmt.Errorf("sink %s cannot prove what it holds", s.Sink.Kind)
-	}
-	report, err := v.Verify(ctx, s.Name)
-	if err != nil {
-		return err
-	}
-	if a.json {
-		err = json.NewEncoder(a.out).Encode(report)
-	} else {
-		a.printReport(report)
-	}
-	if err == nil && len(report.Problems) > 0 {
-		err = problem(fmt.Errorf("pipeline %s: %d problems", s.Name, len(report.Problems)))
-	}
+	u := newRunner(n, r, metrics.New(""), log, opts, p)
+	err = u.run(ctx, specs, false, nil)
+	a.result = u.sum
 	return err
-}
-
-func (a *app) printReport(v connectors.VerifyReport) {
-	line := func(format string, args ...any) { _, _ = fmt.Fprintf(a.out, format+"\n", args...) }
-	for _, s := range v.Shards {
-		line("%s %s: proven through %s: read=%d filtered=%d written=%d dead=%d", s.Source, s.Shard, s.Through, s.Counts.Rows, s.Counts.Filtered+s.Counts.Null, s.Counts.Written, s.Counts.Dead)
-	}
-	for _, p := range v.Problems {
-		line("problem: %s", p)
-	}
-	for _, o := range v.Orphans {
-		line("orphan (no manifest names it; it is not part of the result): %s", o)
-	}
-	verdict := "clean"
-	if len(v.Problems) > 0 {
-		verdict = "NOT CLEAN"
-	}
-	line("verify %s: %s: plans=%d files=%d rows=%d bytes=%d", v.Pipeline, verdict, v.Plans, v.Outputs, v.Rows, v.Bytes)
 }

@@ -82,7 +82,7 @@ func (b *background) end() int {
 }
 
 // pipelineFile writes a pipeline from the stream clicks to lines in a folder of its name, one file a flush.
-func pipelineFile(t *testing.T, dir, name, stages, layout string) string {
+func clicksFile(t *testing.T, dir, name, stages, layout string) string {
 	t.Helper()
 	file := filepath.Join(dir, name+".yaml")
 	text := fmt.Sprintf("version: 1\nname: %s\nsource: {stream: clicks, decode: {json: {}}}\nstages: [%s]\nbuffer: {max_age: 200ms}\nsink: {file: {path: %q, %s format: {ndjson: {}}}}\n",
@@ -154,8 +154,8 @@ func TestAPipelineThatFailsDoesNotStopTheOthers(t *testing.T) {
 	data := filepath.Join(dir, "data")
 	newStream(t, data)
 	put(t, data, 0, 100)
-	good := pipelineFile(t, dir, "good", "", "")
-	bad := pipelineFile(t, dir, "bad", "", "prefix: '!{timestamp:yyyy}/', partition_by: n,") // a number is no time
+	good := clicksFile(t, dir, "good", "", "")
+	bad := clicksFile(t, dir, "bad", "", "prefix: '!{timestamp:yyyy}/', partition_by: n,") // a number is no time
 	b := begin(t, "run", bad, good, "--data", data)
 	b.saying("ended with an error; other pipelines go on", 1)
 	require.Contains(t, b.said(), "pipeline=bad")
@@ -187,8 +187,8 @@ func TestAChangedFileDrainsAndGoesOnWithItsNewText(t *testing.T) {
 			dir := t.TempDir()
 			data, lake := filepath.Join(dir, "data"), filepath.Join(dir, "p")
 			newStream(t, data)
-			file := pipelineFile(t, dir, "p", `filter: 'kind == "even"'`, "")
-			other := pipelineFile(t, dir, "other", "", "")
+			file := clicksFile(t, dir, "p", `filter: 'kind == "even"'`, "")
+			other := clicksFile(t, dir, "other", "", "")
 			b := begin(t, append([]string{"run", file, other, "--data", data, "--log-level", "debug"}, c.flags...)...)
 			put(t, data, 0, 100)
 			arrives(t, lake, upTo(0, 100, even))
@@ -198,14 +198,14 @@ func TestAChangedFileDrainsAndGoesOnWithItsNewText(t *testing.T) {
 			c.reload(b)
 			b.saying("pipeline file refused", 1)
 			require.Contains(t, b.said(), "sorce")
-			pipelineFile(t, dir, "p", `filter: 'kind +'`, "")
+			clicksFile(t, dir, "p", `filter: 'kind +'`, "")
 			c.reload(b)
 			b.saying("pipeline file refused", 2)
 			put(t, data, 100, 200)
 			arrives(t, lake, upTo(0, 200, even))
 
 			// Rows from before are not made again, rows from then on are as the new file says.
-			pipelineFile(t, dir, "p", `filter: 'kind == "odd"'`, "")
+			clicksFile(t, dir, "p", `filter: 'kind == "odd"'`, "")
 			c.reload(b)
 			b.saying("msg=started pipeline=p", 2)
 			put(t, data, 200, 300)
@@ -226,18 +226,18 @@ func TestRapidChangesEndAsTheLastOneSays(t *testing.T) {
 	dir := t.TempDir()
 	data, lake := filepath.Join(dir, "data"), filepath.Join(dir, "p")
 	newStream(t, data)
-	file := pipelineFile(t, dir, "p", "filter: 'n >= 0'", "")
+	file := clicksFile(t, dir, "p", "filter: 'n >= 0'", "")
 	b := begin(t, "run", file, "--data", data, "--watch", "--log-level", "debug")
 	b.saying("msg=started pipeline=p", 1)
 	for i := range 20 {
-		pipelineFile(t, dir, "p", fmt.Sprintf("filter: 'n >= %d'", i), "")
+		clicksFile(t, dir, "p", fmt.Sprintf("filter: 'n >= %d'", i), "")
 		put(t, data, i*10, i*10+10)
 	}
-	pipelineFile(t, dir, "p", "filter: 'n % 2 == 0'", "")
+	clicksFile(t, dir, "p", "filter: 'n % 2 == 0'", "")
 	b.saying("pipeline file applied", 1)
 	require.NoError(t, os.Remove(file))
 	b.saying("the file cannot be read; its pipeline goes on as it is", 1)
-	pipelineFile(t, dir, "p", "filter: 'n % 2 == 1'", "")
+	clicksFile(t, dir, "p", "filter: 'n % 2 == 1'", "")
 	applied := strings.Count(b.said(), "pipeline file applied")
 	require.Less(t, applied, 10, "each change was applied")
 	b.saying("pipeline file applied", applied+1)
@@ -281,7 +281,7 @@ func TestTheAdminListenerSaysHowThePipelinesDo(t *testing.T) {
 	dir := t.TempDir()
 	data := filepath.Join(dir, "data")
 	newStream(t, data)
-	file, address := pipelineFile(t, dir, "p", `filter: 'kind == "even"'`, ""), freeAddress(t)
+	file, address := clicksFile(t, dir, "p", `filter: 'kind == "even"'`, ""), freeAddress(t)
 	b := begin(t, "run", file, "--data", data, "--admin", address)
 	require.Eventually(t, func() bool { code, _ := get(t, address, "/readyz"); return code == http.StatusOK }, 10*time.Second, 10*time.Millisecond)
 	put(t, data, 0, 100)
@@ -328,7 +328,7 @@ func TestLogsAreLinesOfJSONIfAskedFor(t *testing.T) {
 	data := filepath.Join(dir, "data")
 	newStream(t, data)
 	put(t, data, 0, 10)
-	file := pipelineFile(t, dir, "p", "", "")
+	file := clicksFile(t, dir, "p", "", "")
 	code, out, errOut := command(t, "run", file, "--data", data, "--until-caught-up", "--log-format", "json", "--log-level", "debug")
 	require.Equal(t, exitOK, code, errOut)
 	require.Empty(t, out)
@@ -350,7 +350,7 @@ func TestAPipelineThatRunsCannotBeReset(t *testing.T) {
 	dir := t.TempDir()
 	data := filepath.Join(dir, "data")
 	newStream(t, data)
-	b := begin(t, "run", pipelineFile(t, dir, "p", "", ""), "--data", data, "--log-level", "debug")
+	b := begin(t, "run", clicksFile(t, dir, "p", "", ""), "--data", data, "--log-level", "debug")
 	b.saying("msg=started pipeline=p", 1)
 	put(t, data, 0, 10)
 	arrives(t, filepath.Join(dir, "p"), upTo(0, 10, anyNumber))

@@ -7,12 +7,10 @@ import (
 	"os"
 	"os/signal"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/penstock/penstock/connectors"
-	"github.com/penstock/penstock/core"
 	"github.com/penstock/penstock/pipelines"
 	"github.com/penstock/penstock/pipelines/metrics"
 )
@@ -24,19 +22,19 @@ type runner struct {
 	metrics  *metrics.Metrics
 	log      *slog.Logger
 	opts     pipelines.RunOptions
-	progress *progress // nil: none is shown
-	records  atomic.Int64
+	progress *progress
+	sum      runSummary // once run has ended
 
 	mu   sync.Mutex      // guards down
 	down map[string]bool // pipelines that ended with an error
 }
 
-func newRunner(n *pipelines.Node, r *pipelines.Registry, m *metrics.Metrics, log *slog.Logger, opts pipelines.RunOptions) *runner {
+func newRunner(n *pipelines.Node, r *pipelines.Registry, m *metrics.Metrics, log *slog.Logger, opts pipelines.RunOptions, p *progress) *runner {
 	opts.Env = os.LookupEnv
 	if opts.Drain <= 0 {
 		opts.Drain = 10 * time.Second
 	}
-	return &runner{node: n, registry: r, metrics: m, log: log, opts: opts, down: map[string]bool{}}
+	return &runner{node: n, registry: r, metrics: m, log: log, opts: opts, progress: p, down: map[string]bool{}}
 }
 
 // run runs the pipelines until each has ended, or ctx does. What cannot work is said before any of them starts.
@@ -62,9 +60,7 @@ func (u *runner) run(ctx context.Context, specs []*pipelines.Spec, watch bool, a
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
 	go newReloader(u, specs, changed).run(running, hup, watch)
-	if u.progress != nil {
-		go u.progress.watch(running)
-	}
+	go u.progress.watch(running)
 	adm.setReady(true)
 	g := pipelines.Group{Node: u.node, Registry: u.registry, Options: u.options, Events: u.groupEvents()}
 	err := g.Run(running, specs, changed, u.opts.Drain)
@@ -78,15 +74,9 @@ func (u *runner) run(ctx context.Context, specs []*pipelines.Spec, watch bool, a
 // options say how a pipeline runs.
 func (u *runner) options(s *pipelines.Spec) pipelines.RunOptions {
 	opts := u.opts
-	list := []*connectors.Events{
-		u.metrics.Events(s.Name),
-		logEvents(u.log.With("pipeline", s.Name), u.progress != nil),
-		{Read: func(b core.Batch, _ time.Duration) { u.records.Add(b.Records) }},
-	}
-	if u.progress != nil {
-		list = append(list, u.progress.events())
-	}
-	opts.Events = connectors.Join(list...)
+	opts.Events = connectors.Join(
+		u.metrics.Events(s.Name), logEvents(u.log.With("pipeline", s.Name), !u.progress.silent), u.progress.events(),
+	)
 	return opts
 }
 
@@ -126,16 +116,14 @@ func (u *runner) failed(name string) bool {
 // summary says in the end what was done.
 func (u *runner) summary(err error) {
 	const nothing = "nothing new since the last run; penstock pipelines reset reads again"
-	idle := err == nil && u.records.Load() == 0
+	u.sum = u.progress.finish()
+	idle := err == nil && u.sum.Records == 0
 	switch {
-	case u.progress == nil && idle:
+	case u.progress.silent && idle:
 		u.log.Info(nothing)
-	case u.progress == nil:
-		u.log.Info("ended", "records", u.records.Load())
-	default:
-		if idle {
-			u.progress.printf(nothing)
-		}
-		u.progress.printf("%s", u.progress.line())
+	case u.progress.silent:
+		u.log.Info("ended", "records", u.sum.Records, "written", u.sum.Written, "dead", u.sum.Dead, "files", u.sum.Files)
+	case idle:
+		u.progress.printf(nothing)
 	}
 }

@@ -92,7 +92,7 @@ func TestRestartsUnderLoad(t *testing.T) {
 	dir := t.TempDir()
 	data := filepath.Join(dir, "data")
 	newStream(t, data)
-	file := pipelineFile(t, dir, "p", "", "")
+	file := clicksFile(t, dir, "p", "", "")
 	rng := rand.New(rand.NewPCG(3, 4))
 	var slowest time.Duration
 	for round := range restarts {

@@ -37,11 +37,12 @@ type Sink struct {
 }
 
 var (
-	_ connectors.Sink     = (*Sink)(nil)
-	_ connectors.Verifier = (*Sink)(nil)
-	_ connectors.Adopter  = (*Sink)(nil)
-	_ connectors.Prober   = (*Sink)(nil)
-	_ connectors.Sweeper  = (*Sink)(nil)
+	_ connectors.Sink      = (*Sink)(nil)
+	_ connectors.Verifier  = (*Sink)(nil)
+	_ connectors.Adopter   = (*Sink)(nil)
+	_ connectors.Prober    = (*Sink)(nil)
+	_ connectors.Previewer = (*Sink)(nil)
+	_ connectors.Sweeper   = (*Sink)(nil)
 )
 
 // Open returns a sink over the folder. The folder is made when the first rows come.
@@ -95,6 +96,11 @@ func (s *Sink) Stage(_ context.Context, f connectors.Flush) (connectors.Staging,
 		return nil, err
 	}
 	return lake.Stage(st, s.cfg.Layout, f)
+}
+
+// Preview counts rows by the prefix that they would stand under.
+func (s *Sink) Preview(f connectors.Flush, b core.Batch, v *connectors.Verdicts) (map[string]int64, error) {
+	return lake.Preview(s.cfg.Layout, f, b, v)
 }
 
 // Verify proves from the manifests what the folder holds.
