@@ -14,8 +14,20 @@ LINE = re.compile(rf"^(\S+) (\S+) (.+?) \[([^\]]+)\] {QUOTED} (\d+|-) (\d+|-) {Q
 REQUEST = re.compile(r"^([A-Z]+) (.+) (HTTP/[0-9.]+)$")
 
 
+def unescape(match):
+    """What the escapes of a server's log stand for; bytes that are no printable text stay as they were written."""
+    if match[1]:
+        return match[1]
+    raw = bytes.fromhex(match[2].replace("\\x", ""))
+    try:
+        decoded = raw.decode()
+    except UnicodeDecodeError:
+        return match[0]
+    return decoded if decoded.isprintable() else match[0]
+
+
 def text(value):
-    return None if value == "-" else re.sub(r'\\(["\\])', r"\1", value)
+    return None if value == "-" else re.sub(r'\\(["\\])|((?:\\x[0-9a-f]{2})+)', unescape, value)
 
 
 def number(value):
