@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -24,6 +25,7 @@ type Node struct {
 	Control *control.Store
 
 	engine *local.Engine
+	stdin  atomic.Bool // somebody reads standard input
 	stop   context.CancelFunc
 	done   chan struct{}
 }

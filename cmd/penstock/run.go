@@ -89,7 +89,7 @@ func (a *app) run() *cobra.Command {
 // runAll runs pipelines beside each other; the first error stops them all.
 func (a *app) runAll(ctx context.Context, n *pipelines.Node, r *pipelines.Registry, specs []*pipelines.Spec, opts pipelines.RunOptions) error {
 	p := newProgress(a.err)
-	opts.Events, opts.Env = p.events(), os.LookupEnv
+	opts.Events, opts.Env, opts.Stdin = p.events(), os.LookupEnv, a.in
 	g, ctx := errgroup.WithContext(ctx)
 	watching, stop := context.WithCancel(ctx)
 	go p.watch(watching)
