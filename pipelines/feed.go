@@ -41,16 +41,14 @@ type chunk struct {
 	at      int64 // where the first one begins in the input
 }
 
-// startFeed puts the records of in until they end, something fails or close is called. done is called when in is not read
-// any more.
-func startFeed(ctx context.Context, to *stream.Stream, in *file.Records, done func()) *feed {
+// startFeed puts the records of in until they end, something fails or close is called.
+func startFeed(to *stream.Stream, in *file.Records) *feed {
 	ended, end := context.WithCancel(context.Background())
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancel(context.Background())
 	f := &feed{ended: ended, cancel: cancel}
 	f.changed = sync.NewCond(&f.mu)
 	context.AfterFunc(ctx, func() { f.stop(nil) })
 	go func() {
-		defer done()
 		f.stop(f.read(in))
 		_ = in.Close() // it was only read
 	}()

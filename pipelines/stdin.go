@@ -16,6 +16,13 @@ import (
 // stdinStream is the stream that a pipeline's standard input is put into.
 func stdinStream(pipeline string) core.StreamName { return core.StreamName("_in." + pipeline) }
 
+// stdin is standard input on its way into the stream of a pipeline. It goes on until the node is closed, also while the
+// pipeline is drained to run again under another spec, or failed: what was read of it cannot be read again.
+type stdin struct {
+	pipeline string
+	feed     *feed
+}
+
 // stdinSource is standard input as a source. It cannot be read again, so it is put into a stream, and that is the
 // source: what was put survives a crash and is delivered by the next run. A run ends when standard input did and
 // everything is delivered; then the stream is emptied.
@@ -45,10 +52,24 @@ func (n *Node) openStdin(ctx context.Context, s *Spec, f connectors.Framing, in 
 	if err != nil {
 		return nil, err
 	}
-	if !n.stdin.CompareAndSwap(false, true) {
-		return nil, fmt.Errorf("source.file.paths: another pipeline reads standard input: run them one after another: %w", core.ErrInvalid)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.stdin == nil {
+		n.stdin = &stdin{s.Name, startFeed(st, file.NewRecords(in, *s.Source.File, f))}
 	}
-	return &stdinSource{streamsource.New(st), st, startFeed(ctx, st, file.NewRecords(in, *s.Source.File, f), func() { n.stdin.Store(false) })}, nil
+	if n.stdin.pipeline != s.Name {
+		return nil, fmt.Errorf("source.file.paths: pipeline %s reads standard input already: run them one after another: %w", n.stdin.pipeline, core.ErrInvalid)
+	}
+	return &stdinSource{streamsource.New(st), st, n.stdin.feed}, nil
+}
+
+// endStdin is called when everything that was put is delivered. The stream is emptied, and what kept the rest from being
+// put is returned.
+func (n *Node) endStdin(ctx context.Context, s *stdinSource) error {
+	n.mu.Lock()
+	n.stdin = nil
+	n.mu.Unlock()
+	return errors.Join(s.feed.err(), s.stream.Clear(ctx))
 }
 
 // Finite: standard input ends.
@@ -66,18 +87,6 @@ func (s *stdinSource) Read(ctx context.Context, shard core.ShardID, after core.S
 		return nil, err
 	}
 	return &stdinReader{Reader: r, source: s, shard: shard, read: after}, nil
-}
-
-// settle is called when everything that was put is delivered. It returns what kept the rest of standard input from being
-// put, and empties the stream.
-func (s *stdinSource) settle(ctx context.Context) error {
-	return errors.Join(s.feed.err(), s.stream.Clear(ctx))
-}
-
-// Close stops putting. What was put stays.
-func (s *stdinSource) Close() error {
-	s.feed.close()
-	return nil
 }
 
 // stdinReader reads the stream of standard input.

@@ -27,10 +27,11 @@ type piped struct {
 	dir    string
 	decode string
 	buffer string
+	name   string
 }
 
 func newPiped(t *testing.T) *piped {
-	return &piped{t, t.TempDir(), "{json: {}}", "{max_records: 100000}"}
+	return &piped{t, t.TempDir(), "{json: {}}", "{max_records: 100000}", "piped"}
 }
 
 // node opens the data directory.
@@ -49,11 +50,11 @@ func (p *piped) run(ctx context.Context, n *pipelines.Node, in io.Reader) error 
 	pipelines.AddDecoder(r, "csv", csv.New)
 	pipelines.AddSink(r, "file", file.Open)
 	s, err := r.Load("p.yaml", fmt.Appendf(nil, `version: 1
-name: piped
+name: %s
 source: {file: {paths: ['-']}, decode: %s}
 buffer: %s
 sink: {file: {path: %q, format: {ndjson: {compression: none}}}}
-`, p.decode, p.buffer, filepath.Join(p.dir, "lake")), os.LookupEnv)
+`, p.name, p.decode, p.buffer, filepath.Join(p.dir, "lake")), os.LookupEnv)
 	require.NoError(p.t, err)
 	return n.Run(ctx, r, s, pipelines.RunOptions{Env: os.LookupEnv, Stdin: in})
 }
@@ -125,7 +126,6 @@ func TestStandardInputFlows(t *testing.T) {
 		require.NoError(t, err)
 		require.Eventually(t, func() bool { return len(p.rows()) == i+1 }, 10*time.Second, 10*time.Millisecond)
 	}
-	require.ErrorContains(t, p.run(t.Context(), n, r), "another pipeline reads standard input")
 	require.NoError(t, w.Close())
 	require.NoError(t, <-done)
 }
@@ -171,6 +171,47 @@ func TestWhatAStoppedRunHadPutIsDeliveredByTheNext(t *testing.T) {
 	require.NoError(t, n.Close())
 	require.Equal(t, append(want, rest...), p.rows())
 	_ = w.Close()
+}
+
+// TestAReloadLosesNothingOfStandardInput: the pipeline is drained and runs again in the same process.
+func TestAReloadLosesNothingOfStandardInput(t *testing.T) {
+	p := newPiped(t)
+	n := p.node()
+	defer func() { require.NoError(t, n.Close()) }()
+	r, w := io.Pipe()
+	_, want := numbered(0, 3000)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	done := make(chan error)
+	go func() { done <- p.run(ctx, n, r) }()
+	for i, row := range want {
+		if i == 1500 {
+			cancel()
+			require.NoError(t, <-done)
+			go func() { done <- p.run(t.Context(), n, r) }()
+		}
+		_, err := io.WriteString(w, row+"\n")
+		require.NoError(t, err)
+	}
+	require.NoError(t, w.Close())
+	require.NoError(t, <-done)
+	require.Equal(t, want, p.rows())
+}
+
+func TestOnePipelineReadsStandardInput(t *testing.T) {
+	p := newPiped(t)
+	n := p.node()
+	defer func() { require.NoError(t, n.Close()) }()
+	r, w := io.Pipe()
+	done := make(chan error)
+	go func() { done <- p.run(t.Context(), n, r) }()
+	_, err := io.WriteString(w, "{}\n")
+	require.NoError(t, err)
+	other := *p
+	other.name = "other"
+	require.ErrorContains(t, other.run(t.Context(), n, r), "pipeline piped reads standard input already")
+	require.NoError(t, w.Close())
+	require.NoError(t, <-done)
 }
 
 func TestARecordTooLargeStopsTheInputAndIsSaid(t *testing.T) {

@@ -169,6 +169,9 @@ func (a *app) pipelines() *cobra.Command {
 		return nil
 	})
 	reset := a.onNode("reset NAME", "Make a pipeline begin anew when it next runs", cobra.ExactArgs(1), func(cmd *cobra.Command, n *pipelines.Node, args []string) error {
+		if err := n.Idle(args[0]); err != nil {
+			return err
+		}
 		return connectors.Reset(cmd.Context(), n.Control, args[0])
 	})
 	root.AddCommand(list, describe, reset)
