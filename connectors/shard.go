@@ -59,8 +59,8 @@ func (s *session) readShard(ctx context.Context, r *reading) {
 	switch {
 	case errors.Is(err, io.EOF):
 		out.ended, out.err = true, nil
-	case err == nil:
-		out.reached = true
+	case err == nil, errors.Is(err, ErrCaughtUp):
+		out.reached, out.err = true, nil
 	}
 	s.send(ctx, out)
 }

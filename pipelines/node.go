@@ -30,8 +30,9 @@ type Node struct {
 	stop   context.CancelFunc
 	done   chan struct{}
 
-	mu      sync.Mutex      // guards running
+	mu      sync.Mutex      // guards what follows
 	running map[string]bool // pipelines of this process, by name
+	stdin   *stdin          // nil while no pipeline reads it
 }
 
 // dataFormat is the version of the data directory's layout; formatFile holds it.
@@ -150,5 +151,11 @@ func (n *Node) Failed() <-chan struct{} { return n.engine.Failed() }
 func (n *Node) Close() error {
 	n.stop()
 	<-n.done
+	n.mu.Lock()
+	in := n.stdin
+	n.mu.Unlock()
+	if in != nil {
+		in.feed.close()
+	}
 	return errors.Join(n.Control.Close(), n.engine.Close())
 }

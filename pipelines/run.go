@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"time"
 
@@ -22,6 +23,7 @@ type RunOptions struct {
 	Drain         time.Duration // how long what is buffered may take when ctx ends. Default 10s
 	Events        *connectors.Events
 	Env           func(string) (string, bool) // for specs that an open plan needs
+	Stdin         io.Reader                   // of a pipeline whose source is '-'
 }
 
 // Run runs a pipeline on the node until its source ends, it has caught up, or ctx ends and what was buffered is flushed.
@@ -46,7 +48,7 @@ func (n *Node) Run(ctx context.Context, r *Registry, s *Spec, opts RunOptions) (
 	if sw, ok := program.Sink.(connectors.Sweeper); ok {
 		_ = sw.Sweep(ctx, s.Name, time.Now().Add(-connectors.SweepAfter)) // it takes space, but is in nobody's way; the next run sweeps again
 	}
-	source, err := n.source(ctx, s)
+	source, err := n.source(ctx, s, program, opts)
 	if err != nil {
 		return fmt.Errorf("pipeline %s: %w", s.Name, err)
 	}
@@ -72,7 +74,11 @@ func (n *Node) Run(ctx context.Context, r *Registry, s *Spec, opts RunOptions) (
 	if err != nil {
 		return err
 	}
-	return n.work(ctx, w)
+	err = n.work(ctx, w)
+	if in, ok := source.(*stdinSource); ok && err == nil && ctx.Err() == nil {
+		err = n.endStdin(ctx, in)
+	}
+	return err
 }
 
 // work runs a worker for as long as the log does.
@@ -101,7 +107,7 @@ func (n *Node) Check(ctx context.Context, r *Registry, s *Spec) (err error) {
 	}
 	defer func() { err = errors.Join(err, program.Sink.Close(context.WithoutCancel(ctx))) }()
 	if s.Source.Stream != "" {
-		if _, err := n.source(ctx, s); err != nil {
+		if _, err := n.source(ctx, s, program, RunOptions{}); err != nil {
 			return fmt.Errorf("pipeline %s: %w", s.Name, err)
 		}
 	}
@@ -153,10 +159,12 @@ func (n *Node) Idle(name string) error {
 var errLog = errors.New("the log failed and cannot tell what is durable: start penstock again")
 
 // source opens what a spec reads.
-func (n *Node) source(ctx context.Context, s *Spec) (connectors.Source, error) {
+func (n *Node) source(ctx context.Context, s *Spec, program *connectors.Program, opts RunOptions) (connectors.Source, error) {
 	switch {
+	case s.Source.File != nil && s.Source.File.IsStdin():
+		return n.openStdin(ctx, s, framing(program.Decoder), opts.Stdin)
 	case s.Source.File != nil:
-		return file.New(*s.Source.File, n.Control, s.Name)
+		return file.New(*s.Source.File, framing(program.Decoder), n.Control, s.Name)
 	case s.Source.Generate != nil:
 		g, err := generator.New(*s.Source.Generate)
 		if err != nil {
@@ -169,4 +177,12 @@ func (n *Node) source(ctx context.Context, s *Spec) (connectors.Source, error) {
 		return nil, fmt.Errorf("%w: make it with penstock streams create %s", err, s.Source.Stream)
 	}
 	return streamsource.New(st), nil
+}
+
+// framing is how a decoder wants a text to be split.
+func framing(d connectors.Decoder) connectors.Framing {
+	if f, ok := d.(connectors.Framer); ok {
+		return f.Framing()
+	}
+	return connectors.Framing{}
 }

@@ -117,6 +117,7 @@ func (a *app) runPipelines(ctx context.Context, c runConfig, files []string) err
 		return usage(fmt.Errorf("--memory: %w", err))
 	}
 	budget.Limit()
+	c.opts.Stdin = a.in
 	r := registry()
 	specs, err := load(r, files)
 	if err != nil {
@@ -150,6 +151,7 @@ func (a *app) runAll(ctx context.Context, n *pipelines.Node, r *pipelines.Regist
 	if err != nil {
 		return err
 	}
+	opts.Stdin = a.in
 	u := newRunner(n, r, metrics.New(""), log, opts, p)
 	err = u.run(ctx, specs, false, nil)
 	a.result = u.sum

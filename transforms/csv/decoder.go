@@ -29,7 +29,7 @@ func New(cfg Config) (*Decoder, error) {
 
 // Framing says how a text is split into records.
 func (d *Decoder) Framing() connectors.Framing {
-	return connectors.Framing{CSV: true, Header: d.dialect.header, Quote: d.dialect.quote}
+	return connectors.Framing{CSV: true, Header: d.dialect.header, Delimiter: d.dialect.delimiter, Quote: d.dialect.quote}
 }
 
 // decoding is the decoding of one batch.
