@@ -289,21 +289,3 @@ func TestADictionaryIsGivenUpWithinAChunk(t *testing.T) {
 		}
 	}
 }
-
-func TestTooManyRowGroupsAreRefusedWithTheCure(t *testing.T) {
-	var out bytes.Buffer
-	b := array.NewRecordBuilder(memory.DefaultAllocator, core.SchemaOf(arrow.Field{Name: "a", Type: arrow.PrimitiveTypes.Int64, Nullable: true}))
-	defer b.Release()
-	for range 1 << 15 {
-		for c := range 5 {
-			b.Field(c).AppendEmptyValue()
-		}
-	}
-	rec := b.NewRecord()
-	defer rec.Release()
-	w, err := parquet.New(&out, rec.Schema(), parquet.Config{RowGroupRows: 1})
-	require.NoError(t, err)
-	err = w.Write(rec, nil)
-	require.ErrorIs(t, err, core.ErrInvalid)
-	require.ErrorContains(t, err, "row_group_rows")
-}
