@@ -22,10 +22,11 @@ const (
 
 // Error is one mistake in a pipeline file: where, what and the cure.
 type Error struct {
-	File         string
-	Line, Column int
-	Path         string // stages[2].filter
-	What         string
+	File   string `json:"file"`
+	Line   int    `json:"line"`
+	Column int    `json:"column"`
+	Path   string `json:"path"` // stages[2].filter
+	What   string `json:"what"`
 }
 
 func (e Error) Error() string {

@@ -26,18 +26,25 @@ type RunOptions struct {
 
 // Run runs a pipeline on the node until its source ends, it has caught up, or ctx ends and what was buffered is flushed.
 func (n *Node) Run(ctx context.Context, r *Registry, s *Spec, opts RunOptions) (err error) {
+	if err := n.begin(s.Name); err != nil {
+		return err
+	}
+	defer n.end(s.Name)
+	defer func() {
+		if ctx.Err() != nil && errors.Is(err, context.Canceled) && !errors.Is(err, connectors.ErrNotDrained) && !errors.Is(err, errLog) {
+			err = nil // it was asked to end before there was anything to flush
+		}
+	}()
 	program, err := r.Program(ctx, s)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, program.Sink.Close(context.WithoutCancel(ctx))) }()
-	if p, ok := program.Sink.(connectors.Prober); ok {
-		if err := p.Probe(ctx); err != nil {
-			return fmt.Errorf("pipeline %s: %w", s.Name, err)
-		}
+	if err := probe(ctx, program, s); err != nil {
+		return err
 	}
 	if sw, ok := program.Sink.(connectors.Sweeper); ok {
-		_ = sw.Sweep(ctx, s.Name) // it takes space, but is in nobody's way; the next run sweeps again
+		_ = sw.Sweep(ctx, s.Name, time.Now().Add(-connectors.SweepAfter)) // it takes space, but is in nobody's way; the next run sweeps again
 	}
 	source, err := n.source(ctx, s)
 	if err != nil {
@@ -55,7 +62,7 @@ func (n *Node) Run(ctx context.Context, r *Registry, s *Spec, opts RunOptions) (
 			return r.Stored(ctx, text, opts.Env)
 		},
 		Lease:  lease.Config{Owner: fmt.Sprintf("%d-%d", os.Getpid(), time.Now().UnixNano()), Exclusive: true},
-		Buffer: s.Buffer, Drain: opts.Drain, Adopt: opts.Adopt, Events: opts.Events,
+		Buffer: s.Buffer, Drain: opts.Drain, Adopt: opts.Adopt, Events: opts.Events, Memory: n.memory,
 		UntilCaughtUp: opts.UntilCaughtUp && (!ok || !finite.Finite()),
 	}
 	if t, ok := s.Sink.Config.(interface{ Target() connectors.ByteSize }); ok {
@@ -65,6 +72,11 @@ func (n *Node) Run(ctx context.Context, r *Registry, s *Spec, opts RunOptions) (
 	if err != nil {
 		return err
 	}
+	return n.work(ctx, w)
+}
+
+// work runs a worker for as long as the log does.
+func (n *Node) work(ctx context.Context, w *connectors.Worker) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	go func() {
@@ -74,11 +86,68 @@ func (n *Node) Run(ctx context.Context, r *Registry, s *Spec, opts RunOptions) (
 		case <-ctx.Done():
 		}
 	}()
-	err = w.Run(ctx)
+	err := w.Run(ctx)
 	if cause := context.Cause(ctx); errors.Is(cause, errLog) {
 		err = errors.Join(cause, err)
 	}
 	return err
+}
+
+// Check opens what a spec names and asks its destination whether it takes rows, without changing anything.
+func (n *Node) Check(ctx context.Context, r *Registry, s *Spec) (err error) {
+	program, err := r.Program(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, program.Sink.Close(context.WithoutCancel(ctx))) }()
+	if s.Source.Stream != "" {
+		if _, err := n.source(ctx, s); err != nil {
+			return fmt.Errorf("pipeline %s: %w", s.Name, err)
+		}
+	}
+	return probe(ctx, program, s)
+}
+
+// probe asks the destination of a pipeline whether it takes rows.
+func probe(ctx context.Context, program *connectors.Program, s *Spec) error {
+	p, ok := program.Sink.(connectors.Prober)
+	if !ok {
+		return nil
+	}
+	if err := p.Probe(ctx); err != nil {
+		return fmt.Errorf("pipeline %s: %w", s.Name, err)
+	}
+	return nil
+}
+
+// ErrRunning: a pipeline of that name runs in this process. Stop it first.
+var ErrRunning = errors.New("is running")
+
+// begin notes that a pipeline runs; only one of a name can.
+func (n *Node) begin(name string) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.running[name] {
+		return fmt.Errorf("pipeline %s %w in process %d already", name, ErrRunning, os.Getpid())
+	}
+	n.running[name] = true
+	return nil
+}
+
+func (n *Node) end(name string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.running, name)
+}
+
+// Idle returns ErrRunning while a pipeline runs: what would pull the ground from under it has to wait until it is stopped.
+func (n *Node) Idle(name string) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.running[name] {
+		return fmt.Errorf("pipeline %s %w in process %d: stop it first", name, ErrRunning, os.Getpid())
+	}
+	return nil
 }
 
 var errLog = errors.New("the log failed and cannot tell what is durable: start penstock again")

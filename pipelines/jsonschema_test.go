@@ -1,0 +1,92 @@
+package pipelines_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/penstock/penstock/pipelines"
+)
+
+// validator checks a pipeline file against the schema, as an editor does.
+func validator(t *testing.T, r *pipelines.Registry) func(text string) error {
+	t.Helper()
+	text, err := r.JSONSchema()
+	require.NoError(t, err)
+	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(string(text)))
+	require.NoError(t, err)
+	c := jsonschema.NewCompiler()
+	require.NoError(t, c.AddResource(pipelines.SchemaID, doc))
+	schema, err := c.Compile(pipelines.SchemaID)
+	require.NoError(t, err)
+	return func(text string) error {
+		var n yaml.Node
+		require.NoError(t, yaml.Unmarshal([]byte(text), &n))
+		var v pipelines.Value
+		require.NoError(t, v.UnmarshalYAML(n.Content[0]))
+		b, err := v.MarshalJSON()
+		require.NoError(t, err)
+		in, err := jsonschema.UnmarshalJSON(strings.NewReader(string(b)))
+		require.NoError(t, err)
+		return schema.Validate(in)
+	}
+}
+
+const begin = "version: 1\nname: p\n"
+
+func TestTheSchemaTakesWhatTheDecoderTakes(t *testing.T) {
+	r := someRegistry()
+	valid := validator(t, r)
+	env := func(name string) (string, bool) {
+		return map[string]string{"N": "5", "B": "true", "S": "zstd", "T": "string"}[name], true
+	}
+	for name, text := range map[string]string{
+		"a stream":               begin + "source: {stream: s, decode: {json: {}}}\nsink: {file: {path: x}}",
+		"settings left out":      begin + "source:\n  stream: s\n  decode:\n    json:\nstages:\nsink:\n  file:\n    path: x\n    format:\n      parquet:\n",
+		"every start":            begin + "source: {stream: s, start: {at: 2026-01-01T00:00:00Z}, decode: {json: {}}}\nsink: {file: {path: x}}",
+		"files":                  begin + "source: {file: {paths: ['*.gz'], follow: true}, start: latest, decode: {json: {}}}\nsink: {file: {path: x}}",
+		"events":                 begin + "source: {generate: {rate: 10/s, count: 5}, decode: {json: {}}}\nsink: {file: {path: x}}",
+		"declared columns":       begin + "source: {stream: s, decode: {json: {}}, schema: {a: int64, b: list<string>, c: {d: timestamp, e: {f: bool}}}}\nsink: {file: {path: x}}",
+		"stages":                 begin + "source: {stream: s, decode: {json: {}}}\nstages: [{filter: 'true'}, {compute: {b: '1', a: '2'}}]\nsink: {file: {path: x}}",
+		"sizes and lengths":      begin + "source: {stream: s, decode: {json: {}}}\nbuffer: {max_bytes: 1.5GiB, max_records: 10, max_age: 1h30m}\nsink: {file: {path: x, target_file_size: 1048576}}",
+		"references everywhere":  begin + "source: {file: {paths: ['${N}'], follow: '${B}'}, decode: {json: {}}, schema: {a: '${T}'}}\nbuffer: {max_records: '${N}', max_bytes: '${N}MiB', max_age: '${N}s'}\nsink: {file: {path: x, format: {parquet: {compression: '${S}'}}}}",
+		"dead letters and tests": begin + "source: {stream: s, decode: {json: {}}}\nsink: {file: {path: x}}\ndead_letter: {stream: d}\ntests: [{name: n, input: [{json: [1, {a: b}], arrival: 2026-01-01T00:00:00Z}], rows: [{a: null}], match: subset, dead_letters: [{record: 1, stage: sink}], prefixes: [a]}]",
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := r.Load("p.yaml", []byte(text), env)
+			require.NoError(t, err)
+			require.NoError(t, valid(text))
+		})
+	}
+}
+
+func TestTheSchemaRefusesWhatIsMisspelt(t *testing.T) {
+	r := someRegistry()
+	valid := validator(t, r)
+	for name, text := range map[string]string{
+		"a top key":          begin + "sorce: {}\nsource: {stream: s, decode: {json: {}}}\nsink: {file: {path: x}}",
+		"no sink":            begin + "source: {stream: s, decode: {json: {}}}",
+		"a source":           begin + "source: {strem: s, decode: {json: {}}}\nsink: {file: {path: x}}",
+		"two sources":        begin + "source: {stream: s, file: {paths: [x]}, decode: {json: {}}}\nsink: {file: {path: x}}",
+		"a source's setting": begin + "source: {file: {path: x}, decode: {json: {}}}\nsink: {file: {path: x}}",
+		"a decoder":          begin + "source: {stream: s, decode: {jsn: {}}}\nsink: {file: {path: x}}",
+		"a start":            begin + "source: {stream: s, start: begin, decode: {json: {}}}\nsink: {file: {path: x}}",
+		"a type":             begin + "source: {stream: s, decode: {json: {}}, schema: {a: {b: integer}}}\nsink: {file: {path: x}}",
+		"a stage":            begin + "source: {stream: s, decode: {json: {}}}\nstages: [{filtr: a}]\nsink: {file: {path: x}}",
+		"two in a stage":     begin + "source: {stream: s, decode: {json: {}}}\nstages: [{filter: a, compute: {b: c}}]\nsink: {file: {path: x}}",
+		"a sink's setting":   begin + "source: {stream: s, decode: {json: {}}}\nsink: {file: {pth: x}}",
+		"a word of a few":    begin + "source: {stream: s, decode: {json: {}}}\nsink: {file: {path: x, format: {parquet: {compression: zst}}}}",
+		"a number":           begin + "source: {stream: s, decode: {json: {}}}\nbuffer: {max_records: many}\nsink: {file: {path: x}}",
+		"a length of time":   begin + "source: {stream: s, decode: {json: {}}}\nbuffer: {max_age: soon}\nsink: {file: {path: x}}",
+		"a test's key":       begin + "source: {stream: s, decode: {json: {}}}\nsink: {file: {path: x}}\ntests: [{name: n, inputs: []}]",
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := r.Load("p.yaml", []byte(text), nil)
+			require.Error(t, err)
+			require.Error(t, valid(text))
+		})
+	}
+}
