@@ -26,10 +26,13 @@ race:
 test: check
 	REQUIRE_INTEGRATION=1 $(GO) test -count=1 ./...
 
-# The whole numbers of a campaign: make test-long CAMPAIGN=archive-kill (or crash, plantest; all without CAMPAIGN).
+# The whole numbers of a campaign: make test-long CAMPAIGN=archive-kill (or restart, crash, plantest; all without CAMPAIGN).
 test-long:
 ifeq ($(filter-out archive-kill,$(CAMPAIGN)),)
 	PENSTOCK_KILLS=200 $(GO) test -count=1 -timeout 60m -v -run TestArchiveKilledAtAnyMoment ./cmd/penstock
+endif
+ifeq ($(filter-out restart,$(CAMPAIGN)),)
+	PENSTOCK_RESTARTS=100 $(GO) test -count=1 -timeout 60m -v -run TestRestartsUnderLoad ./cmd/penstock
 endif
 ifeq ($(filter-out crash,$(CAMPAIGN)),)
 	PENSTOCK_CRASH_SEEDS=1000 $(GO) test -count=1 -timeout 60m -v -run 'TestPowerCutsAtEveryCall$$|TestFlippedBits' ./core/shardlog/local | grep -v -- '--- PASS\|=== RUN'

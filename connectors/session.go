@@ -57,19 +57,20 @@ func (w *Worker) session(ctx context.Context) error {
 	stopReading()
 	s.readers.Wait()
 	s.dropItems()
+	left := s.left()
 	if ctx.Err() != nil && (err == nil || errors.Is(err, ctx.Err())) {
 		err = s.close(writing, reasonShutdown)
 	}
-	return s.end(writing, err)
+	return s.end(writing, left, err)
 }
 
 // ErrNotDrained says that the drain time ended before what was gathered was delivered. Nothing is lost: the next run
 // finishes the open plan, and reads the rest again from the checkpoints.
 var ErrNotDrained = errors.New("the drain time ended before everything was delivered; the next run delivers it")
 
-// end waits for the plan in hand, gives the leases up and drops what was not planned.
-func (s *session) end(writing context.Context, err error) error {
-	left := s.left()
+// end waits for the plan in hand, gives the leases up and drops what was not planned. left is what was not delivered when
+// the end began.
+func (s *session) end(writing context.Context, left string, err error) error {
 	if werr := s.wait(); err == nil {
 		err = werr
 	}

@@ -117,7 +117,7 @@ func (a *app) runPipelines(ctx context.Context, c runConfig, files []string) err
 	}
 	defer adm.close()
 	node := pipelines.NodeConfig{Memory: budget, Synced: m.Synced}
-	return ownNode(ctx, c.data, node, func(n *pipelines.Node) error {
+	err = ownNode(ctx, c.data, node, func(n *pipelines.Node) error {
 		n.Streams.Observe(m.Put)
 		gauges(m, budget)
 		adm.watch(n)
@@ -127,6 +127,10 @@ func (a *app) runPipelines(ctx context.Context, c runConfig, files []string) err
 		}
 		return u.run(ctx, specs, c.watch, adm)
 	})
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) && !errors.Is(err, connectors.ErrNotDrained) {
+		return nil // it was stopped before anything began
+	}
+	return err
 }
 
 // runAll runs pipelines beside each other, showing their progress.
