@@ -20,6 +20,9 @@ func (a *app) pipelines() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		if names == nil {
+			names = []string{} // a list in JSON, too
+		}
 		return a.answer(names, func() {
 			for _, name := range names {
 				a.printf("%s\n", name)
