@@ -61,6 +61,7 @@ ifeq ($(filter-out plantest,$(CAMPAIGN)),)
 endif
 ifeq ($(filter-out fuzz,$(CAMPAIGN)),)
 	$(GO) test -run '^$$' -fuzz FuzzDecode -fuzztime 5m ./transforms/json
+	$(GO) test -run '^$$' -fuzz FuzzTheSchemaTakesWhatTheDecoderTakes -fuzztime 5m ./pipelines
 endif
 
 bench:

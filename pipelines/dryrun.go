@@ -65,16 +65,16 @@ func (r *Registry) DryRun(ctx context.Context, s *Spec, source connectors.Source
 	trial := connectors.NewTrial(s.Name, p)
 	for _, b := range batches { // first, as a flush whose schema grows is made again under the last one
 		if err := trial.Learn(ctx, b); err != nil {
-			return nil, fmt.Errorf("pipeline %s: %w", s.Name, err)
+			return nil, fmt.Errorf("pipeline %s: %w", s.Name, s.conceal(err))
 		}
 	}
-	out = &DryRun{Pipeline: s.Name, Schema: []DryColumn{}, DeadLetters: []connectors.DeadLetter{}}
+	out = &DryRun{Pipeline: s.Name, Schema: []DryColumn{}, Steps: []DryStep{}, DeadLetters: []connectors.DeadLetter{}}
 	for _, f := range trial.Schema() {
 		out.Schema = append(out.Schema, DryColumn{f.Name, f.Type.String()})
 	}
 	for _, b := range batches {
 		if err := out.add(ctx, trial, b); err != nil {
-			return nil, fmt.Errorf("pipeline %s: %w", s.Name, err)
+			return nil, fmt.Errorf("pipeline %s: %w", s.Name, s.conceal(err))
 		}
 	}
 	return out, nil

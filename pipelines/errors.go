@@ -170,3 +170,20 @@ func unknown(name string, have []string) string {
 	}
 	return out
 }
+
+// hidden is an error whose text shows references where it would show their values.
+type hidden struct {
+	err  error
+	hide func(string) string
+}
+
+func (h *hidden) Error() string { return h.hide(h.err.Error()) }
+func (h *hidden) Unwrap() error { return h.err }
+
+// conceal hides the values of the spec's references in what err says.
+func (s *Spec) conceal(err error) error {
+	if err == nil || s.hide == nil {
+		return err
+	}
+	return &hidden{err, s.hide}
+}

@@ -153,7 +153,7 @@ func written(t reflect.Type) *jsonschema.Schema {
 }
 
 // loosen lets a schema take what the decoder takes: a reference where a number, a bool or one of a few words is wanted,
-// and nothing where a mapping or a list is.
+// a number where a text is, whose quotes are left out, and nothing at all.
 func loosen(v any) {
 	switch v := v.(type) {
 	case node:
@@ -161,7 +161,9 @@ func loosen(v any) {
 			loosen(v[key])
 		}
 		switch kind, _ := v["type"].(string); {
-		case kind == "integer", kind == "number", kind == "boolean", kind == "string" && v["enum"] != nil:
+		case kind == "string" && v["enum"] == nil:
+			v["type"] = []any{kind, "number", "boolean", "null"}
+		case kind == "integer", kind == "number", kind == "boolean", kind == "string":
 			alternative(v)
 		case kind == "object", kind == "array":
 			v["type"] = []any{kind, "null"}
@@ -173,7 +175,7 @@ func loosen(v any) {
 	}
 }
 
-// alternative makes a schema one of two: what it was, or a reference.
+// alternative makes a schema one of three: what it was, a reference, or nothing.
 func alternative(v node) {
 	was := node{}
 	for key, value := range v {
@@ -182,5 +184,5 @@ func alternative(v node) {
 			delete(v, key)
 		}
 	}
-	v["anyOf"] = []any{was, node{"$ref": "#/$defs/reference"}}
+	v["anyOf"] = []any{was, node{"$ref": "#/$defs/reference"}, node{"type": "null"}}
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/penstock/penstock/core"
 	"github.com/penstock/penstock/pipelines"
 	"github.com/penstock/penstock/sinks/file"
 	"github.com/penstock/penstock/transforms/compute"
@@ -93,6 +94,25 @@ func TestAStageThatCannotRunFailsTheTest(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, results[0].Failures[0], `the pipeline stops: stages[1].compute: ratio: expression "a / b": unknown column "a" (have kind)`)
 	require.Contains(t, results[0].Failures[0], "declare them in source.schema")
+}
+
+func TestAFailureShowsNoValueOfTheEnvironment(t *testing.T) {
+	r := someRegistry()
+	text := strings.Replace(testedPipeline, `kind != "heartbeat"`, `kin != "${TOKEN}"`, 1)
+	text = strings.Replace(text, ", schema: {kind: string, a: int64, b: int64, at: string}", "", 1)
+	s, err := r.Load("p.yaml", []byte(text+`[{name: n, input: [{json: {kind: x}}], rows: []}]`), func(string) (string, bool) { return "open sesame", true })
+	require.NoError(t, err)
+	results, err := r.Test(t.Context(), s)
+	require.NoError(t, err)
+	require.Contains(t, results[0].Failures[0], "${TOKEN}")
+	require.NotContains(t, results[0].Failures[0], "sesame")
+	lines, err := pipelines.LineSource(strings.NewReader(`{"kind":"x"}`), 5)
+	require.NoError(t, err)
+	_, err = r.DryRun(t.Context(), s, lines, 5)
+	require.ErrorIs(t, err, core.ErrInvalid)
+	require.Contains(t, err.Error(), "${TOKEN}")
+	require.NotContains(t, err.Error(), "sesame")
+	require.NoError(t, lines.Close())
 }
 
 func TestMistakesInTestsHaveTheirPlace(t *testing.T) {

@@ -20,6 +20,9 @@ func (a *app) pipelines() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		if names == nil {
+			names = []string{} // a list in JSON, too
+		}
 		return a.answer(names, func() {
 			for _, name := range names {
 				a.printf("%s\n", name)
@@ -106,8 +109,8 @@ func (a *app) abandonPlan() *cobra.Command {
 
 The checkpoints stay where they are, so the records of the plans are read again, into new plans. What the plans had
 already made visible at the destination stays there too and then stands there twice: each output that may is listed.
-Remove those that are there before the pipeline runs again. A manifest of the plan, if it was written, must go with
-them, or verify reports an overlap.`
+Remove those that are there before the pipeline runs again, and the plan's manifest with them, if it was written:
+_penstock/{pipeline}-{incarnation}/{plan}.json. Else verify reports an overlap.`
 	cmd.Example = "  penstock pipelines abandon-plan clicks-archive        # lists what may double\n  penstock pipelines abandon-plan clicks-archive --yes"
 	cmd.Flags().BoolVar(&yes, "yes", false, "give them up")
 	return cmd

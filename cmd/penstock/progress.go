@@ -34,6 +34,7 @@ type progress struct {
 	quiet  bool // only what goes wrong is shown
 	silent bool // nothing is: a log tells it
 	began  time.Time
+	text   func(sum runSummary, rate float64) string // what a line says
 
 	mu     sync.Mutex // guards what follows, and writes to out
 	live   bool       // out is a terminal
@@ -57,7 +58,7 @@ type runSummary struct {
 
 func (a *app) newProgress() *progress {
 	now := time.Now()
-	p := &progress{out: a.err, quiet: a.quiet, began: now, before: now, lag: map[core.ShardID]time.Duration{}}
+	p := &progress{out: a.err, quiet: a.quiet, began: now, text: runSummary.text, before: now, lag: map[core.ShardID]time.Duration{}}
 	if f, ok := a.err.(*os.File); ok && !a.quiet && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb" { //nolint:gosec // a descriptor
 		if width, _, err := term.GetSize(int(f.Fd())); err == nil { //nolint:gosec // a descriptor
 			p.live, p.width = true, width
@@ -180,7 +181,7 @@ func (p *progress) line(now time.Time) string {
 	s := max(now.Sub(p.before).Seconds(), 1e-3)
 	rate := float64(p.sum.Bytes-p.bytes) / 1e6 / s
 	p.before, p.bytes = now, p.sum.Bytes
-	return p.sum.text(rate) + p.lags()
+	return p.text(p.sum, rate) + p.lags()
 }
 
 // lags are the shards furthest behind.
@@ -215,16 +216,31 @@ func (s runSummary) text(rate float64) string {
 	return fmt.Sprintf("read       records=%s MB/s=%.1f written=%s files=%d dead=%d", humanize.Comma(s.Records), rate, humanize.Comma(s.Written), s.Files, s.Dead)
 }
 
-// finish takes the live line away, shows what was done in all and returns it.
-func (p *progress) finish() runSummary {
+// add counts records that were put.
+func (p *progress) add(records, bytes int64) {
 	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.sum.Records += records
+	p.sum.Bytes += bytes
+}
+
+// clear takes the live line away for good.
+func (p *progress) clear() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.shown != "" {
 		_, _ = io.WriteString(p.out, clearLine)
 	}
 	p.shown, p.live = "", false
+}
+
+// finish takes the live line away, shows what was done in all and returns it.
+func (p *progress) finish() runSummary {
+	p.clear()
+	p.mu.Lock()
 	p.sum.Seconds = time.Since(p.began).Seconds()
 	sum := p.sum
 	p.mu.Unlock()
-	p.printf("%s", sum.text(float64(sum.Bytes)/1e6/max(sum.Seconds, 1e-3)))
+	p.printf("%s", p.text(sum, float64(sum.Bytes)/1e6/max(sum.Seconds, 1e-3)))
 	return sum
 }

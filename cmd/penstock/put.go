@@ -10,6 +10,7 @@ import (
 	"io"
 	"strconv"
 
+	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
 	"github.com/penstock/penstock/core"
@@ -19,7 +20,7 @@ import (
 
 // Bounds of what put holds.
 const (
-	putRecords = 5000
+	putRecords = 20_000
 	putBytes   = 4 << 20
 	maxNotes   = 100 // lines that were not put, which are named
 )
@@ -34,7 +35,15 @@ func (a *app) put() *cobra.Command {
 		if p.stream, err = n.Streams.Open(cmd.Context(), core.StreamName(args[0])); err != nil {
 			return err
 		}
+		p.progress = a.newProgress()
+		p.progress.text = func(sum runSummary, rate float64) string {
+			return fmt.Sprintf("put        records=%s MB/s=%.1f", humanize.Comma(sum.Records), rate)
+		}
+		watching, stop := context.WithCancel(cmd.Context())
+		go p.progress.watch(watching)
 		err = p.run(cmd.Context(), bufio.NewReaderSize(a.in, 1<<20))
+		stop()
+		p.progress.clear()
 		for _, l := range p.Lines {
 			_, _ = fmt.Fprintf(a.err, "line %d was not put: %s\n", l.Line, l.Reason)
 		}
@@ -76,6 +85,7 @@ type putter struct {
 	putResult
 	key, jsonKey string
 	stream       *stream.Stream
+	progress     *progress
 
 	line    int64 // number of the last one read
 	records []stream.Record
@@ -161,6 +171,7 @@ func (p *putter) flush(ctx context.Context) error {
 			stop = fmt.Errorf("put line %d: %w; of the lines from %d to %d, %d are in the stream", p.lines[i], r.Err, p.lines[0], p.line, durable(results))
 		}
 	}
+	p.progress.add(int64(durable(results)), int64(p.bytes))
 	p.records, p.lines, p.bytes = p.records[:0], p.lines[:0], 0
 	return stop
 }

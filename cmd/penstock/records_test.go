@@ -4,7 +4,9 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -130,6 +132,23 @@ func TestPutNamesTheLinesThatItCannotPut(t *testing.T) {
 	require.Contains(t, errOut, "line 4 was not put: a record of 11534337 bytes; no stream takes more than 10485760")
 	got := tailOf(t, "--data", data)
 	require.Equal(t, []string{"short", "last"}, []string{*got[0].Data, *got[1].Data})
+}
+
+func TestALineIsReadWhateverTheBuffer(t *testing.T) {
+	text := "a\n\nfifteen bytes..\r\nsixteen bytes...\nseventeen bytes..\n" + strings.Repeat("y", 60) + "\nlast"
+	for size := 16; size < 100; size += 7 {
+		in := bufio.NewReaderSize(strings.NewReader(text), size)
+		var got []string
+		for {
+			line, length, err := readLine(in, 17)
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			require.NoError(t, err)
+			got = append(got, fmt.Sprintf("%d %s", length, line))
+		}
+		require.Equal(t, []string{"1 a", "0 ", "15 fifteen bytes..", "16 sixteen bytes...", "17 seventeen bytes..", "61 ", "4 last"}, got)
+	}
 }
 
 func TestPutTakesKeysFromJSON(t *testing.T) {
