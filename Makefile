@@ -64,5 +64,9 @@ ifeq ($(filter-out fuzz,$(CAMPAIGN)),)
 	$(GO) test -run '^$$' -fuzz FuzzTheSchemaTakesWhatTheDecoderTakes -fuzztime 5m ./pipelines
 endif
 
+ifeq ($(filter-out poison,$(CAMPAIGN)),)
+	PENSTOCK_POISON_SEEDS=20 $(GO) test -count=1 -timeout 60m -v -run TestPoisonIsKeptApartAndNothingElseIs ./integration | grep -v -- '--- PASS\|=== '
+endif
+
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./...

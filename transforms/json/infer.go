@@ -12,8 +12,11 @@ import (
 // maxFields bounds the fields of one object that become columns; the others are rescued.
 const maxFields = 2000
 
-// reserved reports whether an input field of that name is rescued rather than made a column.
-func reserved(name string) bool { return name == core.RescuedColumn || core.IsHidden(name) }
+// reserved reports whether an input field of that name is rescued rather than made a column: Parquet, for one, has no
+// columns without a name.
+func reserved(name string) bool {
+	return name == "" || name == core.RescuedColumn || core.IsHidden(name)
+}
 
 // supported reports whether JSON values can be decoded into t.
 func supported(t arrow.DataType) bool {
@@ -179,7 +182,7 @@ func (h *shape) fields(have []arrow.Field) []arrow.Field {
 		k := h.kids[name]
 		if i, ok := index[name]; ok {
 			out[i].Type = k.widen(out[i].Type)
-		} else if t := k.typ(); t != nil && len(out) < maxFields {
+		} else if t := k.typ(); t != nil && name != "" && len(out) < maxFields {
 			out = append(out, arrow.Field{Name: name, Type: t, Nullable: true})
 		}
 	}
@@ -240,7 +243,8 @@ func (d *Decoder) Widen(schema *arrow.Schema, raw core.Batch, pinned map[string]
 			out[i] = f
 		}
 	}
-	out = slices.DeleteFunc(out, func(f arrow.Field) bool { return reserved(f.Name) })
+	fresh := slices.DeleteFunc(out[len(have):], func(f arrow.Field) bool { return reserved(f.Name) })
+	out = out[:len(have)+len(fresh)]
 	if rescued || leavesOver(raw, out) {
 		out = append(out, arrow.Field{Name: core.RescuedColumn, Type: arrow.BinaryTypes.String, Nullable: true})
 	}

@@ -1,6 +1,9 @@
 package json
 
-import "strconv"
+import (
+	"math"
+	"strconv"
+)
 
 // number scans a number and reports whether it is written as an integer.
 func (s *scanner) number() (text []byte, integer bool, err *syntaxError) {
@@ -67,6 +70,9 @@ var pow10 = [...]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1
 // maxDigits is how many significant digits a double can be trusted to tell apart.
 const maxDigits = 17
 
+// smallest is the smallest double with all its digits.
+const smallest = 0x1p-1022
+
 // double is the value of a number's text; false when a double would lose digits of it or overflow.
 func double(text []byte) (float64, bool) {
 	var m uint64
@@ -103,5 +109,6 @@ func double(text []byte) (float64, bool) {
 		return v, true
 	}
 	v, err := strconv.ParseFloat(string(text), 64)
-	return v, err == nil && digits <= maxDigits
+	// Next to 0 doubles have fewer digits, down to none: 1e-400 would be read as 0.
+	return v, err == nil && digits <= maxDigits && (digits == 0 || math.Abs(v) >= smallest)
 }
