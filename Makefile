@@ -1,11 +1,12 @@
 # make check   format, vet (also for darwin and windows), lint, hermetic tests with -race
 # make test    check and the tests that need real servers and real data, which it sets up
 # make test-long  the whole numbers of the campaigns
+# make fuzz    every decoder against arbitrary input, FUZZTIME (20s) each
 # make bench   the benchmarks
 GO ?= go
 GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
-.PHONY: check test test-long bench fmt lint vet race
+.PHONY: check test test-long fuzz bench fmt lint vet race
 
 check: fmt vet lint race
 
@@ -56,8 +57,21 @@ ifeq ($(filter-out plantest,$(CAMPAIGN)),)
 	PENSTOCK_PLANTEST_SEEDS=300 $(GO) test -count=1 -timeout 60m ./connectors
 endif
 ifeq ($(filter-out fuzz,$(CAMPAIGN)),)
-	$(GO) test -run '^$$' -fuzz FuzzDecode -fuzztime 5m ./transforms/json
+	$(MAKE) fuzz FUZZTIME=5m
 endif
+
+# Every decoder against arbitrary input, one after another, for FUZZTIME each.
+FUZZTIME ?= 20s
+FUZZ := core/FuzzSequenceNumber core/stream/FuzzParseNumber core/control/FuzzFold \
+	core/shardlog/local/FuzzRecover core/shardlog/local/FuzzGroup core/shardlog/local/FuzzPayload \
+	transforms/json/FuzzDecode transforms/internal/expr/FuzzParse transforms/internal/expr/FuzzColumnsAndRowsAgree \
+	sinks/internal/prefix/FuzzParsedPrefixesStayInside cmd/penstock/FuzzLoad
+
+fuzz:
+	@for target in $(FUZZ); do \
+		echo "fuzz $$target for $(FUZZTIME)"; \
+		$(GO) test -run '^$$' -fuzz "^$${target##*/}\$$" -fuzztime $(FUZZTIME) ./$${target%/*} || exit 1; \
+	done
 
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./...
