@@ -50,6 +50,9 @@ endif
 ifeq ($(filter-out power-cut,$(CAMPAIGN)),)
 	REQUIRE_INTEGRATION=1 PENSTOCK_POWER_CUTS=5000 $(GO) test -count=1 -timeout 120m -v -run TestWhatWasAcknowledgedSurvivesAPowerCut ./integration/faults
 endif
+ifeq ($(filter-out fsync-fails,$(CAMPAIGN)),)
+	REQUIRE_INTEGRATION=1 PENSTOCK_FSYNCS=1000 $(GO) test -count=1 -timeout 60m -v -run 'TestAFailedFsync|TestAFullFUSE' ./integration/faults
+endif
 ifeq ($(filter-out disk-full,$(CAMPAIGN)),)
 	REQUIRE_INTEGRATION=1 $(GO) test -count=1 -timeout 60m -v -run 'TestAFullDisk|TestATrimFrees' ./integration/faults
 endif
