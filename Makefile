@@ -1,11 +1,12 @@
 # make check   format, vet (also for darwin and windows), lint, hermetic tests with -race
 # make test    check and the tests that need real servers and real data, which it sets up
 # make test-long  the whole numbers of the campaigns
+# make fuzz    every decoder against arbitrary input, FUZZTIME (20s) each
 # make bench   the benchmarks
 GO ?= go
 GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
-.PHONY: check test test-long bench fmt lint vet race
+.PHONY: check test test-long fuzz bench fmt lint vet race
 
 check: fmt vet lint race
 
@@ -53,6 +54,9 @@ endif
 ifeq ($(filter-out power-cut,$(CAMPAIGN)),)
 	REQUIRE_INTEGRATION=1 PENSTOCK_POWER_CUTS=5000 $(GO) test -count=1 -timeout 120m -v -run TestWhatWasAcknowledgedSurvivesAPowerCut ./integration/faults
 endif
+ifeq ($(filter-out fsync-fails,$(CAMPAIGN)),)
+	REQUIRE_INTEGRATION=1 PENSTOCK_FSYNCS=1000 $(GO) test -count=1 -timeout 60m -v -run 'TestAFailedFsync|TestAFullFUSE' ./integration/faults
+endif
 ifeq ($(filter-out disk-full,$(CAMPAIGN)),)
 	REQUIRE_INTEGRATION=1 $(GO) test -count=1 -timeout 60m -v -run 'TestAFullDisk|TestATrimFrees' ./integration/faults
 endif
@@ -60,13 +64,25 @@ ifeq ($(filter-out plantest,$(CAMPAIGN)),)
 	PENSTOCK_PLANTEST_SEEDS=300 $(GO) test -count=1 -timeout 60m ./connectors
 endif
 ifeq ($(filter-out fuzz,$(CAMPAIGN)),)
-	$(GO) test -run '^$$' -fuzz FuzzDecode -fuzztime 5m ./transforms/json
-	$(GO) test -run '^$$' -fuzz FuzzTheSchemaTakesWhatTheDecoderTakes -fuzztime 5m ./pipelines
+	$(MAKE) fuzz FUZZTIME=5m
 endif
-
 ifeq ($(filter-out poison,$(CAMPAIGN)),)
 	PENSTOCK_POISON_SEEDS=20 $(GO) test -count=1 -timeout 60m -v -run TestPoisonIsKeptApartAndNothingElseIs ./integration | grep -v -- '--- PASS\|=== '
 endif
+
+# Every decoder against arbitrary input, one after another, for FUZZTIME each.
+FUZZTIME ?= 20s
+FUZZ := core/FuzzSequenceNumber core/stream/FuzzParseNumber core/control/FuzzFold \
+	core/shardlog/local/FuzzRecover core/shardlog/local/FuzzGroup core/shardlog/local/FuzzPayload \
+	transforms/json/FuzzDecode transforms/internal/expr/FuzzParse transforms/internal/expr/FuzzColumnsAndRowsAgree \
+	sinks/internal/prefix/FuzzParsedPrefixesStayInside cmd/penstock/FuzzLoad pipelines/FuzzTheSchemaTakesWhatTheDecoderTakes \
+	transforms/logline/FuzzDecode transforms/csv/FuzzDecode transforms/regex/FuzzDecode transforms/raw/FuzzDecode
+
+fuzz:
+	@for target in $(FUZZ); do \
+		echo "fuzz $$target for $(FUZZTIME)"; \
+		$(GO) test -run '^$$' -fuzz "^$${target##*/}\$$" -fuzztime $(FUZZTIME) ./$${target%/*} || exit 1; \
+	done
 
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./...

@@ -2,6 +2,7 @@ package stream
 
 import (
 	"fmt"
+	"math"
 	"math/big"
 
 	"github.com/penstock/penstock/core"
@@ -41,7 +42,11 @@ func (n numbering) number(index, seconds int64) core.SequenceNumber {
 
 // parse returns the index in a sequence number of this shard; ErrInvalid for another shard's, or what is no number.
 func (n numbering) parse(s core.SequenceNumber) (int64, error) {
-	v, ok := new(big.Int).SetString(string(s), 10)
+	clean, err := core.ParseSequenceNumber(string(s))
+	if err != nil {
+		return 0, err
+	}
+	v, ok := new(big.Int).SetString(string(clean), 10)
 	if !ok || v.BitLen() > 188 {
 		return 0, fmt.Errorf("sequence number %q is not one of Penstock's: %w", s, core.ErrInvalid)
 	}
@@ -50,8 +55,13 @@ func (n numbering) parse(s core.SequenceNumber) (int64, error) {
 	if low != n.shard<<4|2 || high != 2<<40|n.created<<4|n.shard&0xf {
 		return 0, fmt.Errorf("sequence number %s is not of this shard: %w", s, core.ErrInvalid)
 	}
-	i := new(big.Int).Rsh(v, 36+36+8)
-	return i.And(i, big.NewInt(maxSequence)).Int64(), nil
+	gap := new(big.Int).Rsh(v, 36+36)
+	i := new(big.Int).Rsh(gap, 8)
+	i.And(i, new(big.Int).SetUint64(math.MaxUint64))
+	if gap.And(gap, big.NewInt(0xff)).Sign() != 0 || !i.IsInt64() {
+		return 0, fmt.Errorf("sequence number %s has a layout that Penstock gives none: %w", s, core.ErrInvalid)
+	}
+	return i.Int64(), nil
 }
 
 // At composes the sequence number of a record of this shard from its index, which is its handle.

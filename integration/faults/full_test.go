@@ -26,7 +26,7 @@ func tmpfs(t *testing.T, size string) string {
 	need(t, os.Geteuid() == 0, "a full disk needs root, to mount a file system")
 	dir := t.TempDir()
 	require.NoError(t, unix.Mount("tmpfs", dir, "tmpfs", 0, "size="+size))
-	t.Cleanup(func() { require.NoError(t, unix.Unmount(dir, 0)) })
+	t.Cleanup(func() { require.NoError(t, unix.Unmount(dir, unix.MNT_DETACH)) })
 	return dir
 }
 

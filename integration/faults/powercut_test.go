@@ -110,7 +110,7 @@ func newDisk(t *testing.T, kind string) *disk {
 	require.NoError(t, os.Mkdir(d.mount, 0o700))
 	d.device = strings.TrimSpace(command(t, "losetup", "--find", "--show", image))
 	t.Cleanup(func() {
-		_ = unix.Unmount(d.mount, 0)
+		_ = unix.Unmount(d.mount, unix.MNT_DETACH) // even where a test that failed left a file open
 		command(t, "losetup", "--detach", d.device)
 	})
 	require.NoError(t, unix.Mount(d.device, d.mount, kind, 0, ""))
