@@ -72,27 +72,30 @@ func (s *session) readLoop(ctx context.Context, r *reading) error {
 		return err
 	}
 	defer in.Close() //nolint:errcheck // a reader has nothing to lose
-	for {
-		s.w.cfg.Events.asked(r.shard.ID)
-		raw, room, err := s.next(ctx, in)
+	ctx, stop := context.WithCancel(ctx)
+	batches := s.readAhead(ctx, r, in)
+	defer func() {
+		stop()
+		for d := range batches { // the reader is not in use any more when they end
+			d.drop()
+		}
+	}()
+	for d := range batches {
+		if d.err != nil {
+			return d.err
+		}
+		o, err := s.settle(ctx, d)
 		if err != nil {
+			d.raw.Release()
+			d.room.Give()
 			return err
 		}
-		o, err := s.process(ctx, raw)
-		if err != nil {
-			raw.Release()
-			room.Give()
-			return err
-		}
-		s.w.cfg.Events.read(raw, lag(raw))
-		reached := r.target != "" && raw.Span.Last.Compare(r.target) >= 0
-		if !s.send(ctx, item{shard: r.shard.ID, raw: raw, outcome: o, room: room}) {
+		s.w.cfg.Events.read(d.raw, lag(d.raw))
+		if !s.send(ctx, item{shard: r.shard.ID, raw: d.raw, outcome: o, room: d.room}) {
 			return ctx.Err()
 		}
-		if reached {
-			return nil
-		}
 	}
+	return ctx.Err()
 }
 
 const (
@@ -123,33 +126,6 @@ func (s *session) next(ctx context.Context, in Reader) (core.Batch, *memory.Room
 		raw.Release()
 	}
 	return raw, room, err
-}
-
-// process runs raw under the newest schema, which it widens first if raw asks for it.
-func (s *session) process(ctx context.Context, raw core.Batch) (outcome, error) {
-	b := s.w.schemas.current()
-	for {
-		if b != nil {
-			o, err := b.run(ctx, raw)
-			if err != nil || !o.drift {
-				return o, err
-			}
-			wider, err := s.w.schemas.widen(ctx, raw)
-			if err == nil && wider == b {
-				return o, nil
-			}
-			o.rows.Release()
-			if err != nil {
-				return o, err
-			}
-			b = wider
-			continue
-		}
-		var err error
-		if b, err = s.w.schemas.widen(ctx, raw); err != nil {
-			return outcome{}, err
-		}
-	}
 }
 
 // send hands an item over; false when ctx ended first, and then the item is released.
