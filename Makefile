@@ -26,13 +26,35 @@ race:
 test: check
 	REQUIRE_INTEGRATION=1 $(GO) test -count=1 ./...
 
-# The whole numbers of a campaign: make test-long CAMPAIGN=archive-kill (or crash, plantest; all without CAMPAIGN).
+# The whole numbers of a campaign: make test-long CAMPAIGN=archive-kill (or any below; all without CAMPAIGN).
 test-long:
 ifeq ($(filter-out archive-kill,$(CAMPAIGN)),)
 	PENSTOCK_KILLS=200 $(GO) test -count=1 -timeout 60m -v -run TestArchiveKilledAtAnyMoment ./cmd/penstock
+	REQUIRE_INTEGRATION=1 PENSTOCK_KILLS=1200 $(GO) test -count=1 -timeout 120m -v -run TestAnArchiveInABucketSurvivesItsWorkersDeaths ./integration
+endif
+ifeq ($(filter-out restart,$(CAMPAIGN)),)
+	PENSTOCK_RESTARTS=100 $(GO) test -count=1 -timeout 60m -v -run TestRestartsUnderLoad ./cmd/penstock
 endif
 ifeq ($(filter-out crash,$(CAMPAIGN)),)
 	PENSTOCK_CRASH_SEEDS=1000 $(GO) test -count=1 -timeout 60m -v -run 'TestPowerCutsAtEveryCall$$|TestFlippedBits' ./core/shardlog/local | grep -v -- '--- PASS\|=== RUN'
+endif
+ifeq ($(filter-out cut,$(CAMPAIGN)),)
+	PENSTOCK_CUT_STATES=300000 $(GO) test -count=1 -timeout 60m -v -run TestPowerCutsAtEveryCallOfEveryWorkload ./core/shardlog/local
+endif
+ifeq ($(filter-out nth-call,$(CAMPAIGN)),)
+	$(GO) test -count=1 -timeout 60m -v -run TestTheNthCallFails ./core/shardlog/local
+endif
+ifeq ($(filter-out damage,$(CAMPAIGN)),)
+	PENSTOCK_DAMAGE_EVERY=1 $(GO) test -count=1 -timeout 60m -v -run TestDamageIsSeen ./core/shardlog/local
+endif
+ifeq ($(filter-out kill-log,$(CAMPAIGN)),)
+	PENSTOCK_KILL_CYCLES=20000 $(GO) test -count=1 -timeout 120m -v -run TestWhatWasAcknowledgedSurvivesKill9 ./integration/faults
+endif
+ifeq ($(filter-out power-cut,$(CAMPAIGN)),)
+	REQUIRE_INTEGRATION=1 PENSTOCK_POWER_CUTS=5000 $(GO) test -count=1 -timeout 120m -v -run TestWhatWasAcknowledgedSurvivesAPowerCut ./integration/faults
+endif
+ifeq ($(filter-out disk-full,$(CAMPAIGN)),)
+	REQUIRE_INTEGRATION=1 $(GO) test -count=1 -timeout 60m -v -run 'TestAFullDisk|TestATrimFrees' ./integration/faults
 endif
 ifeq ($(filter-out plantest,$(CAMPAIGN)),)
 	PENSTOCK_PLANTEST_SEEDS=300 $(GO) test -count=1 -timeout 60m ./connectors

@@ -3,6 +3,7 @@ package connectors
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/apache/arrow/go/v17/arrow"
 
@@ -115,9 +116,12 @@ type Previewer interface {
 
 // Sweeper is the optional capability of a sink whose destination keeps what was staged by a worker that died.
 type Sweeper interface {
-	// Sweep removes what is old enough that no flush of the pipeline can still need it.
-	Sweep(ctx context.Context, pipeline string) error
+	// Sweep removes what the pipeline staged before a time, and never published.
+	Sweep(ctx context.Context, pipeline string, before time.Time) error
 }
+
+// SweepAfter is the age at which nothing staged can still be needed: no flush is that old.
+const SweepAfter = 24 * time.Hour
 
 // Restage marks an error of Publish after which this staging cannot go on: its plan is staged anew, from its spans.
 func Restage(err error) error { return &restageError{err} }

@@ -46,8 +46,8 @@ func (r *Registry) Test(ctx context.Context, s *Spec) (out []TestResult, err err
 	return out, p.Sink.Close(ctx)
 }
 
-// outcome is what came out of a test's records.
-type outcome struct {
+// testOutcome is what came out of a test's records.
+type testOutcome struct {
 	rows     []string // JSON
 	prefixes []string
 	letters  []connectors.DeadLetter
@@ -66,7 +66,7 @@ func (t *Test) run(ctx context.Context, pipeline string, p *connectors.Program) 
 	if err := trial.Learn(ctx, raw); err != nil {
 		return nil, err
 	}
-	var o outcome
+	var o testOutcome
 	var rowsErr error
 	o.letters, err = trial.Run(ctx, raw, func(s connectors.TrialStep) {
 		if s.Stage == "sink" {
@@ -97,7 +97,7 @@ func jsonRows(b core.Batch) ([]string, error) {
 }
 
 // compare says what came out that was not wanted, and what did not come that was.
-func (t *Test) compare(o outcome) ([]string, error) {
+func (t *Test) compare(o testOutcome) ([]string, error) {
 	var out []string
 	if t.Rows != nil {
 		diff, err := compareRows(*t.Rows, o.rows, t.Match == "subset")

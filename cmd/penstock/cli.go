@@ -68,10 +68,19 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // the second signal finds the default behaviour again
+	return execute(withCall(ctx, &call{args: args, in: in, out: out, err: errOut}), args, in, out, errOut)
+}
+
+// execute runs one command line, of this process or of another one that does not have the data directory.
+func execute(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
 	a := &app{in: in, out: out, err: errOut}
 	root := a.root()
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
+	var exit *exitError
+	if errors.As(err, &exit) {
+		return exit.code
+	}
 	if err != nil {
 		_, _ = fmt.Fprintf(errOut, "penstock: %v\n", err)
 	}

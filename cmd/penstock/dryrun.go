@@ -57,15 +57,15 @@ func (a *app) dryRunOne(ctx context.Context, r *pipelines.Registry, s *pipelines
 	case opts.from == "-":
 		source, err = pipelines.LineSource(a.in, opts.records)
 	case opts.from != "":
-		source, err = pipelines.FileSource(s, opts.from)
+		source, err = r.FileSource(ctx, s, opts.from)
 	case s.Source.Stream == "":
-		source, err = pipelines.DrySource(ctx, s, nil)
+		source, err = r.DrySource(ctx, s, nil)
 	default:
 		if _, err := os.Stat(opts.data); errors.Is(err, fs.ErrNotExist) { // opening would make it
 			return nil, usage(fmt.Errorf("data directory %s is not there, so stream %s is not either: name another with --data, or read a file with --from", opts.data, s.Source.Stream))
 		}
 		err = withNode(ctx, opts.data, func(n *pipelines.Node) error {
-			source, err := pipelines.DrySource(ctx, s, n.Streams)
+			source, err := r.DrySource(ctx, s, n.Streams)
 			if err != nil {
 				return err
 			}

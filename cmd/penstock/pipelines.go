@@ -33,7 +33,7 @@ func (a *app) pipelines() *cobra.Command {
 	describe := a.onNode("describe NAME", "Show how far a pipeline got in each shard, and how far it is behind", cobra.ExactArgs(1), a.describePipeline)
 	describe.Example = "  penstock pipelines describe clicks-archive"
 	reset := a.onNode("reset NAME", "Make a pipeline begin anew when it next runs", cobra.ExactArgs(1), func(cmd *cobra.Command, n *pipelines.Node, args []string) error {
-		if err := ran(cmd.Context(), n, args[0]); err != nil {
+		if err := errors.Join(ran(cmd.Context(), n, args[0]), n.Idle(args[0])); err != nil {
 			return err
 		}
 		if err := connectors.Reset(cmd.Context(), n.Control, args[0]); err != nil {
@@ -84,7 +84,7 @@ func lagText(p pipelines.ShardProgress) string {
 func (a *app) abandonPlan() *cobra.Command {
 	var yes bool
 	cmd := a.onNode("abandon-plan NAME", "Give up the plans that a pipeline cannot finish", cobra.ExactArgs(1), func(cmd *cobra.Command, n *pipelines.Node, args []string) error {
-		if err := ran(cmd.Context(), n, args[0]); err != nil {
+		if err := errors.Join(ran(cmd.Context(), n, args[0]), n.Idle(args[0])); err != nil {
 			return err
 		}
 		plans, err := connectors.OpenPlans(cmd.Context(), n.Control, args[0])

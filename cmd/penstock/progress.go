@@ -30,10 +30,11 @@ const (
 
 // progress counts what workers do, and shows it.
 type progress struct {
-	out   io.Writer
-	quiet bool
-	began time.Time
-	text  func(sum runSummary, rate float64) string // what a line says
+	out    io.Writer
+	quiet  bool // only what goes wrong is shown
+	silent bool // nothing is: a log tells it
+	began  time.Time
+	text   func(sum runSummary, rate float64) string // what a line says
 
 	mu     sync.Mutex // guards what follows, and writes to out
 	live   bool       // out is a terminal
@@ -75,13 +76,21 @@ func (p *progress) printf(format string, args ...any) {
 
 // warnf prints a line in any case.
 func (p *progress) warnf(format string, args ...any) {
+	if !p.silent {
+		_, _ = fmt.Fprintf(p, format+"\n", args...)
+	}
+}
+
+// Write prints whole lines above the live one: a log shares the terminal.
+func (p *progress) Write(lines []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	text := fmt.Sprintf(format, args...) + "\n"
+	text := string(lines)
 	if p.shown != "" {
 		text = clearLine + text + p.shown
 	}
-	_, _ = io.WriteString(p.out, text)
+	_, err := io.WriteString(p.out, text)
+	return len(lines), err
 }
 
 // events tells the progress what a worker does.
@@ -125,7 +134,7 @@ func (p *progress) events() *connectors.Events {
 
 // watch shows how far things are until ctx ends.
 func (p *progress) watch(ctx context.Context) {
-	if p.quiet {
+	if p.quiet || p.silent {
 		return
 	}
 	every := plainEvery

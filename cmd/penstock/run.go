@@ -4,25 +4,30 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sync/errgroup"
 
+	"github.com/penstock/penstock/connectors"
 	"github.com/penstock/penstock/core"
+	"github.com/penstock/penstock/core/memory"
 	"github.com/penstock/penstock/pipelines"
+	"github.com/penstock/penstock/pipelines/metrics"
 )
 
 const defaultData = "./penstock-data"
 
-// withNode opens the data directory, calls f and closes it.
-func withNode(ctx context.Context, dir string, f func(*pipelines.Node) error) error {
-	n, err := pipelines.OpenNode(ctx, dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f(n), n.Close())
+// runConfig is what the flags of run say.
+type runConfig struct {
+	data                string
+	opts                pipelines.RunOptions
+	watch               bool
+	memory              connectors.ByteSize
+	admin               string
+	public, pprof       bool
+	logFormat, logLevel string
 }
 
 // load reads pipeline files. All mistakes of all files are one error.
@@ -68,46 +73,87 @@ func classify(err error) error {
 }
 
 func (a *app) run() *cobra.Command {
-	var data string
-	var opts pipelines.RunOptions
+	c := runConfig{memory: memory.Default}
 	cmd := &cobra.Command{
 		Use:   "run PIPELINE.yaml...",
 		Short: "Run pipelines: to the end of a finite source, else until stopped",
-		Args:  cobra.MinimumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			r := registry()
-			specs, err := load(r, args)
-			if err != nil {
-				return err
-			}
-			return withNode(cmd.Context(), data, func(n *pipelines.Node) error { return a.runAll(cmd.Context(), n, r, specs, opts) })
-		},
+		Long: "Run pipelines: to the end of a finite source, else until stopped.\n\n" +
+			"SIGTERM and ctrl-C flush what is buffered within --drain; a second one ends the process at once. Nothing is lost either way.\n" +
+			"SIGHUP reads the pipeline files again: one that changed is drained and goes on with its new text, one that is wrong keeps\n" +
+			"running as it is. A pipeline that fails does not stop the others; the exit code is 3 then.",
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.runPipelines(cmd.Context(), c, args) },
 	}
-	cmd.Example = "  penstock run clicks-archive.yaml --until-caught-up"
+	cmd.Example = "  penstock run clicks-archive.yaml --until-caught-up\n  penstock run *.yaml --watch --admin 127.0.0.1:4568"
 	cmd.ValidArgsFunction = yamlFiles
-	dataFlag(cmd, &data)
-	cmd.Flags().BoolVar(&opts.UntilCaughtUp, "until-caught-up", false, "deliver what the stream holds now, then exit")
-	cmd.Flags().BoolVar(&opts.Adopt, "adopt", false, "go on although the destination holds output of an earlier incarnation")
-	cmd.Flags().DurationVar(&opts.Drain, "drain", 10*time.Second, "how long a stop may take to flush what is buffered")
+	dataFlag(cmd, &c.data)
+	f := cmd.Flags()
+	f.BoolVar(&c.opts.UntilCaughtUp, "until-caught-up", false, "deliver what the stream holds now, then exit")
+	f.BoolVar(&c.opts.Adopt, "adopt", false, "go on although the destination holds output of an earlier incarnation")
+	f.DurationVar(&c.opts.Drain, "drain", 10*time.Second, "how long a stop may take to flush what is buffered")
+	f.BoolVar(&c.watch, "watch", false, "read pipeline files again when they change")
+	f.TextVar(&c.memory, "memory", c.memory, "memory of the process, 64MiB or more")
+	f.StringVar(&c.admin, "admin", "", "address for /metrics, /healthz and /readyz, such as 127.0.0.1:4568")
+	f.BoolVar(&c.public, "admin-public", false, "let --admin be an address that other machines reach")
+	f.BoolVar(&c.pprof, "pprof", false, "serve /debug/pprof at --admin too")
+	f.StringVar(&c.logFormat, "log-format", "text", "text or json")
+	f.StringVar(&c.logLevel, "log-level", "info", "debug, info, warn or error")
 	return cmd
 }
 
-// runAll runs pipelines beside each other; the first error stops them all.
+// runPipelines opens what a run needs, and runs the pipelines of files.
+func (a *app) runPipelines(ctx context.Context, c runConfig, files []string) error {
+	p := a.newProgress()
+	var out io.Writer = p
+	if p.silent = c.logFormat != "text"; p.silent {
+		out = &syncWriter{w: a.err}
+	}
+	log, err := newLogger(out, c.logFormat, c.logLevel)
+	if err != nil {
+		return usage(err)
+	}
+	budget, err := memory.New(int64(c.memory))
+	if err != nil {
+		return usage(fmt.Errorf("--memory: %w", err))
+	}
+	budget.Limit()
+	c.opts.Stdin = a.in
+	r := registry()
+	specs, err := load(r, files)
+	if err != nil {
+		return err
+	}
+	m := metrics.New(readBuild().Version)
+	adm, err := openAdmin(ctx, c, m)
+	if err != nil {
+		return usage(err)
+	}
+	defer adm.close()
+	node := pipelines.NodeConfig{Memory: budget, Synced: m.Synced}
+	err = ownNode(ctx, c.data, node, func(n *pipelines.Node) error {
+		n.Streams.Observe(m.Put)
+		gauges(m, budget)
+		adm.watch(n)
+		u := newRunner(n, r, m, log, c.opts, p)
+		defer func() { a.result = u.sum }()
+		return u.run(ctx, specs, c.watch, adm)
+	})
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) && !errors.Is(err, connectors.ErrNotDrained) {
+		return nil // it was stopped before anything began
+	}
+	return err
+}
+
+// runAll runs pipelines beside each other, showing their progress.
 func (a *app) runAll(ctx context.Context, n *pipelines.Node, r *pipelines.Registry, specs []*pipelines.Spec, opts pipelines.RunOptions) error {
 	p := a.newProgress()
-	opts.Events, opts.Env = p.events(), os.LookupEnv
-	g, ctx := errgroup.WithContext(ctx)
-	watching, stop := context.WithCancel(ctx)
-	go p.watch(watching)
-	for _, s := range specs {
-		g.Go(func() error { return n.Run(ctx, r, s, opts) })
+	log, err := newLogger(p, "text", "warn")
+	if err != nil {
+		return err
 	}
-	err := g.Wait()
-	stop()
-	sum := p.finish()
-	a.result = sum
-	if err == nil && sum.Records == 0 {
-		p.printf("nothing new since the last run; penstock pipelines reset reads again")
-	}
-	return classify(err)
+	opts.Stdin = a.in
+	u := newRunner(n, r, metrics.New(""), log, opts, p)
+	err = u.run(ctx, specs, false, nil)
+	a.result = u.sum
+	return err
 }

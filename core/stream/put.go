@@ -29,6 +29,7 @@ type Result struct {
 // Put routes records to their shards and waits until each is durable or refused. Results stand in the order of the
 // records. Records of one shard keep their order. The error is that of the whole call; nothing was put then.
 func (s *Stream) Put(ctx context.Context, records []Record) ([]Result, error) {
+	began := time.Now()
 	info, err := s.Info(ctx)
 	if err != nil {
 		return nil, err
@@ -58,7 +59,29 @@ func (s *Stream) Put(ctx context.Context, records []Record) ([]Result, error) {
 		}()
 	}
 	wg.Wait()
+	s.store.told(s.name, records, out, time.Since(began))
 	return out, nil
+}
+
+// Puts is told of each Put: how many records became durable, and their bytes of key and data.
+type Puts func(stream core.StreamName, records, bytes int64, took time.Duration)
+
+// Observe makes f be told of every Put from now on; it must return quickly.
+func (s *Store) Observe(f Puts) { s.puts.Store(&f) }
+
+func (s *Store) told(name core.StreamName, records []Record, results []Result, took time.Duration) {
+	f := s.puts.Load()
+	if f == nil {
+		return
+	}
+	var n, bytes int64
+	for i, r := range records {
+		if results[i].Err == nil {
+			n++
+			bytes += int64(len(r.Key) + len(r.Data))
+		}
+	}
+	(*f)(name, n, bytes, took)
 }
 
 func (r Record) check(limit int64) error {

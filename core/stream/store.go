@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/penstock/penstock/core"
@@ -61,6 +62,7 @@ type Store struct {
 	engine  shardlog.Engine
 	control *control.Store
 	by      shardlog.WriterID
+	puts    atomic.Pointer[Puts]
 
 	mu   sync.Mutex // guards open
 	open map[string]*Stream

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/penstock/penstock/connectors"
 	"github.com/penstock/penstock/core"
@@ -123,12 +124,12 @@ func (s *Sink) Incarnations(ctx context.Context, pipeline string) ([]string, err
 }
 
 // Sweep removes what flushes that never became plans left behind.
-func (s *Sink) Sweep(ctx context.Context, pipeline string) error {
+func (s *Sink) Sweep(ctx context.Context, pipeline string, before time.Time) error {
 	st, err := s.store(true)
 	if err != nil {
 		return err
 	}
-	return lake.Sweep(ctx, st, pipeline)
+	return lake.Sweep(ctx, st, pipeline, before)
 }
 
 // Close gives the folder up.

@@ -2,6 +2,7 @@ package s3
 
 import (
 	"context"
+	"time"
 
 	"github.com/minio/minio-go/v7"
 
@@ -45,12 +46,9 @@ func (s *Sink) Probe(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTime/4)
 	defer cancel()
 	client, name := s.store.client, s.store.name
-	there, err := client.BucketExists(ctx, name)
-	if err != nil {
+	// Not HEAD, whose answer has no body to say what is wrong.
+	if _, err := client.ListObjectsV2(name, "_penstock/", "", "", "", 1); err != nil {
 		return explain("look", name, err)
-	}
-	if !there {
-		return explain("look", name, minio.ErrorResponse{Code: "NoSuchBucket", Message: "there is no such bucket"})
 	}
 	const probe = "_penstock/probe"
 	id, err := client.NewMultipartUpload(ctx, name, probe, minio.PutObjectOptions{})
@@ -81,8 +79,8 @@ func (s *Sink) Incarnations(ctx context.Context, pipeline string) ([]string, err
 }
 
 // Sweep gives up what flushes that never became plans left behind.
-func (s *Sink) Sweep(ctx context.Context, pipeline string) error {
-	return lake.Sweep(ctx, s.store, pipeline)
+func (s *Sink) Sweep(ctx context.Context, pipeline string, before time.Time) error {
+	return lake.Sweep(ctx, s.store, pipeline, before)
 }
 
 // Close gives the connections up.

@@ -101,6 +101,17 @@ func TestSchemasAreInferred(t *testing.T) {
 	}
 }
 
+func TestDeepNestingIsInferredQuickly(t *testing.T) {
+	lists := `{"a":` + strings.Repeat("[", maxDepth-1) + "1" + strings.Repeat("]", maxDepth-1) + "}"
+	s := infer(t, nil, lists)
+	require.Equal(t, maxDepth-1, strings.Count(fieldsOf(s), "list<"))
+	rows, refused, _ := show(t, s, lists)
+	require.Len(t, rows, 1)
+	require.Empty(t, refused)
+	wide := infer(t, s, strings.Replace(lists, "1", "1.5", 1))
+	require.Contains(t, fieldsOf(wide), "float64")
+}
+
 func TestSchemasWidenExactly(t *testing.T) {
 	s := infer(t, nil, `{"a":1,"g":{"x":1},"l":[1]}`)
 	require.Same(t, s, infer(t, s, `{"a":2,"g":{"x":3},"l":[]}`))
