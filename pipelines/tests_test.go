@@ -2,6 +2,8 @@ package pipelines_test
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -106,7 +108,9 @@ func TestAFailureShowsNoValueOfTheEnvironment(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, results[0].Failures[0], "${TOKEN}")
 	require.NotContains(t, results[0].Failures[0], "sesame")
-	lines, err := pipelines.LineSource(strings.NewReader(`{"kind":"x"}`), 5)
+	in := filepath.Join(t.TempDir(), "in.ndjson")
+	require.NoError(t, os.WriteFile(in, []byte(`{"kind":"x"}`), 0o600))
+	lines, err := r.FileSource(t.Context(), s, in)
 	require.NoError(t, err)
 	_, err = r.DryRun(t.Context(), s, lines, 5)
 	require.ErrorIs(t, err, core.ErrInvalid)
