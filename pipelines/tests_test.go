@@ -13,14 +13,20 @@ import (
 	"github.com/penstock/penstock/pipelines"
 	"github.com/penstock/penstock/sinks/file"
 	"github.com/penstock/penstock/transforms/compute"
+	"github.com/penstock/penstock/transforms/csv"
 	"github.com/penstock/penstock/transforms/filter"
 	"github.com/penstock/penstock/transforms/json"
+	"github.com/penstock/penstock/transforms/logline"
+	"github.com/penstock/penstock/transforms/regex"
 )
 
 // someRegistry knows a few of everything.
 func someRegistry() *pipelines.Registry {
 	r := pipelines.NewRegistry()
+	pipelines.AddDecoder(r, "csv", csv.New)
 	pipelines.AddDecoder(r, "json", json.New)
+	pipelines.AddDecoder(r, "logline", logline.New)
+	pipelines.AddDecoder(r, "regex", regex.New)
 	pipelines.AddTransform(r, "filter", func(c filter.Config) (*filter.Transform, error) { return filter.New(c) })
 	pipelines.AddTransform(r, "compute", func(c compute.Config) (*compute.Transform, error) { return compute.New(c) })
 	pipelines.AddSink(r, "file", file.Open)
