@@ -107,10 +107,7 @@ func oneOfKeys(props node) node {
 
 // schemaOf is the schema of the values that decode into a type.
 func schemaOf(t reflect.Type) node {
-	r := jsonschema.Reflector{
-		FieldNameTag: "yaml", Anonymous: true, DoNotReference: true, ExpandedStruct: true, RequiredFromJSONSchemaTags: true, Mapper: written,
-		Namer: func(t reflect.Type) string { return t.PkgPath() + "." + t.Name() }, // most are called Config
-	}
+	r := reflector()
 	text, err := json.Marshal(r.ReflectFromType(t))
 	if err != nil {
 		panic(fmt.Sprintf("pipelines: the schema of %s: %v", t, err)) // a mistake in its tags
@@ -121,6 +118,13 @@ func schemaOf(t reflect.Type) node {
 	}
 	delete(out, "$schema")
 	return out
+}
+
+func reflector() *jsonschema.Reflector {
+	return &jsonschema.Reflector{
+		FieldNameTag: "yaml", Anonymous: true, DoNotReference: true, ExpandedStruct: true, RequiredFromJSONSchemaTags: true, Mapper: written,
+		Namer: func(t reflect.Type) string { return t.PkgPath() + "." + t.Name() }, // most are called Config
+	}
 }
 
 // written is the schema of a type that is not written as it is held; nil for others.
@@ -145,11 +149,34 @@ func written(t reflect.Type) *jsonschema.Schema {
 	p := reflect.PointerTo(t)
 	switch {
 	case p.Implements(reflect.TypeFor[yaml.Unmarshaler]()): // unless JSONSchemaAlias, which comes first, says what it reads
-		return &jsonschema.Schema{}
+		return short(t)
 	case p.Implements(reflect.TypeFor[encoding.TextUnmarshaler]()):
 		return text("", "")
 	}
 	return nil
+}
+
+// short is the schema of a type that reads itself: a short form, which is one text, or what its fields say.
+func short(t reflect.Type) *jsonschema.Schema {
+	var whole reflect.Type
+	switch t.Kind() {
+	case reflect.Struct:
+		fields := make([]reflect.StructField, t.NumField())
+		for i := range fields {
+			if fields[i] = t.Field(i); !fields[i].IsExported() || fields[i].Anonymous {
+				return &jsonschema.Schema{} // anything
+			}
+		}
+		whole = reflect.StructOf(fields) // the same without its methods
+	case reflect.Slice:
+		whole = reflect.SliceOf(t.Elem())
+	default:
+		return &jsonschema.Schema{}
+	}
+	r := reflector()
+	s := r.ReflectFromType(whole)
+	s.Version = ""
+	return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Type: "string"}, s}}
 }
 
 // loosen lets a schema take what the decoder takes: a reference where a number, a bool or one of a few words is wanted,

@@ -57,6 +57,11 @@ var accepted = map[string]string{
 	"stages":                 begin + "source: {stream: s, decode: {json: {}}}\nstages: [{filter: 'true'}, {compute: {b: '1', a: '2'}}]\nsink: {file: {path: x}}",
 	"sizes and lengths":      begin + "source: {stream: s, decode: {json: {}}}\nbuffer: {max_bytes: 1.5GiB, max_records: 10, max_age: 1h30m}\nsink: {file: {path: x, target_file_size: 1048576}}",
 	"references everywhere":  begin + "source: {file: {paths: ['${N}'], follow: '${B}'}, decode: {json: {}}, schema: {a: '${T}'}}\nbuffer: {max_records: '${N}', max_bytes: '${N}MiB', max_age: '${N}s'}\nsink: {file: {path: x, format: {parquet: {compression: '${S}'}}}}",
+	"a decoder's short form": begin + "source: {stream: s, decode: {logline: combined}}\nsink: {file: {path: x}}",
+	"and its long one":       begin + "source: {stream: s, decode: {logline: {format: common}}}\nsink: {file: {path: x}}",
+	"an expression alone":    begin + "source: {stream: s, decode: {regex: '(?P<a>.*)'}}\nsink: {file: {path: x}}",
+	"one text, or a list":    begin + "source: {stream: s, decode: {csv: {'null': NA}}}\nsink: {file: {path: x}}",
+	"a list of texts":        begin + "source: {stream: s, decode: {csv: {'null': ['', NA], header: true}}}\nsink: {file: {path: x}}",
 	"dead letters and tests": begin + "source: {stream: s, decode: {json: {}}}\nsink: {file: {path: x}}\ndead_letter: {stream: d}\ntests: [{name: n, input: [{json: [1, {a: b}], arrival: 2026-01-01T00:00:00Z}], rows: [{a: null}], match: subset, dead_letters: [{record: 1, stage: sink}], prefixes: [a]}]",
 }
 
@@ -87,6 +92,8 @@ func TestTheSchemaRefusesWhatIsMisspelt(t *testing.T) {
 		"two sources":        begin + "source: {stream: s, file: {paths: [x]}, decode: {json: {}}}\nsink: {file: {path: x}}",
 		"a source's setting": begin + "source: {file: {path: x}, decode: {json: {}}}\nsink: {file: {path: x}}",
 		"a decoder":          begin + "source: {stream: s, decode: {jsn: {}}}\nsink: {file: {path: x}}",
+		"a decoder's key":    begin + "source: {stream: s, decode: {logline: {fromat: combined}}}\nsink: {file: {path: x}}",
+		"a decoder's word":   begin + "source: {stream: s, decode: {logline: {format: combind}}}\nsink: {file: {path: x}}",
 		"a start":            begin + "source: {stream: s, start: begin, decode: {json: {}}}\nsink: {file: {path: x}}",
 		"a type":             begin + "source: {stream: s, decode: {json: {}}, schema: {a: {b: integer}}}\nsink: {file: {path: x}}",
 		"a stage":            begin + "source: {stream: s, decode: {json: {}}}\nstages: [{filtr: a}]\nsink: {file: {path: x}}",

@@ -2,6 +2,8 @@ package pipelines_test
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -11,14 +13,20 @@ import (
 	"github.com/penstock/penstock/pipelines"
 	"github.com/penstock/penstock/sinks/file"
 	"github.com/penstock/penstock/transforms/compute"
+	"github.com/penstock/penstock/transforms/csv"
 	"github.com/penstock/penstock/transforms/filter"
 	"github.com/penstock/penstock/transforms/json"
+	"github.com/penstock/penstock/transforms/logline"
+	"github.com/penstock/penstock/transforms/regex"
 )
 
 // someRegistry knows a few of everything.
 func someRegistry() *pipelines.Registry {
 	r := pipelines.NewRegistry()
+	pipelines.AddDecoder(r, "csv", csv.New)
 	pipelines.AddDecoder(r, "json", json.New)
+	pipelines.AddDecoder(r, "logline", logline.New)
+	pipelines.AddDecoder(r, "regex", regex.New)
 	pipelines.AddTransform(r, "filter", func(c filter.Config) (*filter.Transform, error) { return filter.New(c) })
 	pipelines.AddTransform(r, "compute", func(c compute.Config) (*compute.Transform, error) { return compute.New(c) })
 	pipelines.AddSink(r, "file", file.Open)
@@ -106,7 +114,9 @@ func TestAFailureShowsNoValueOfTheEnvironment(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, results[0].Failures[0], "${TOKEN}")
 	require.NotContains(t, results[0].Failures[0], "sesame")
-	lines, err := pipelines.LineSource(strings.NewReader(`{"kind":"x"}`), 5)
+	in := filepath.Join(t.TempDir(), "in.ndjson")
+	require.NoError(t, os.WriteFile(in, []byte(`{"kind":"x"}`), 0o600))
+	lines, err := r.FileSource(t.Context(), s, in)
 	require.NoError(t, err)
 	_, err = r.DryRun(t.Context(), s, lines, 5)
 	require.ErrorIs(t, err, core.ErrInvalid)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -53,9 +54,13 @@ checkpoint moves, and the destination is not asked.`,
 
 func (a *app) dryRunOne(ctx context.Context, r *pipelines.Registry, s *pipelines.Spec, opts dryOptions) (out *pipelines.DryRun, err error) {
 	var source connectors.Source
+	if stdin := s.Source.File != nil && s.Source.File.IsStdin(); opts.from == "-" || opts.from == "" && stdin {
+		if opts.from, err = spool(a.in); err != nil {
+			return nil, err
+		}
+		defer os.Remove(opts.from) //nolint:errcheck // a temporary file
+	}
 	switch {
-	case opts.from == "-":
-		source, err = pipelines.LineSource(a.in, opts.records)
 	case opts.from != "":
 		source, err = r.FileSource(ctx, s, opts.from)
 	case s.Source.Stream == "":
@@ -79,6 +84,22 @@ func (a *app) dryRunOne(ctx context.Context, r *pipelines.Registry, s *pipelines
 	}
 	out, err = r.DryRun(ctx, s, source, opts.records)
 	return out, errors.Join(err, source.Close())
+}
+
+// maxSpool bounds what is read of standard input; a dry run reads no more of a file either.
+const maxSpool = 64 << 20
+
+// spool writes the beginning of standard input to a temporary file, since decoders that split it themselves need the text.
+func spool(in io.Reader) (name string, err error) {
+	f, err := os.CreateTemp("", "penstock-dry-run-")
+	if err != nil {
+		return "", err
+	}
+	_, err = io.Copy(f, io.LimitReader(in, maxSpool))
+	if err = errors.Join(err, f.Close()); err != nil {
+		return "", errors.Join(fmt.Errorf("keep standard input in %s: %w", f.Name(), err), os.Remove(f.Name()))
+	}
+	return f.Name(), nil
 }
 
 func (a *app) printDryRun(d *pipelines.DryRun) {

@@ -89,6 +89,13 @@ func TestADryRunWritesNothing(t *testing.T) {
 		require.Contains(t, out, "2 records of pipeline dry; nothing is written")
 		require.Contains(t, out, "\nstages[0].filter kept=1 filtered=1 null=0 refused=0\n{\"n\":2,")
 	})
+	t.Run("of standard input as the source, with a header", func(t *testing.T) {
+		file := pipelineFile(t, dir, "version: 1\nname: c\nsource: {file: {paths: ['-']}, decode: {csv: {header: true}}}\nsink: {file: {path: "+lake+"}}\n")
+		code, out, errOut := commandIn(t, "a,b\n1,x\n2,\"y\nz\"\n", "dry-run", file)
+		require.Equal(t, exitOK, code, errOut)
+		require.Contains(t, out, "2 records of pipeline c")
+		require.Contains(t, out, "{\"a\":2,\"b\":\"y\\nz\"}")
+	})
 	t.Run("of an endless generator", func(t *testing.T) {
 		file := pipelineFile(t, dir, "version: 1\nname: g\nsource: {generate: {}, decode: {json: {}}}\nsink: {file: {path: "+lake+"}}\n")
 		d := result[pipelines.DryRun](t, "dry-run", file, "-n", "25")

@@ -68,6 +68,15 @@ func spawn(t *testing.T, args ...string) *child {
 	return c
 }
 
+// serves waits until the process has the data directory, so that who comes after is sent to it.
+func (c *child) serves(data string) {
+	c.t.Helper()
+	require.Eventually(c.t, func() bool {
+		_, err := os.Stat(filepath.Join(data, socketName))
+		return err == nil
+	}, 10*time.Second, 2*time.Millisecond, "%s", c.said)
+}
+
 func (c *child) signal(s syscall.Signal) { require.NoError(c.t, c.cmd.Process.Signal(s)) }
 
 // ends waits until the process has ended and returns how long that took.
@@ -97,7 +106,8 @@ func TestRestartsUnderLoad(t *testing.T) {
 	var slowest time.Duration
 	for round := range restarts {
 		c := spawn(t, "run", file, "--data", data, "--drain", "5s")
-		put(t, data, round*each, (round+1)*each) // sent to the process, once that has the directory
+		c.serves(data)
+		put(t, data, round*each, (round+1)*each)
 		time.Sleep(time.Duration(rng.IntN(200)) * time.Millisecond)
 		c.signal(syscall.SIGTERM)
 		slowest = max(slowest, c.ends(6*time.Second))
