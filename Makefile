@@ -1,11 +1,11 @@
 # make check   format, vet (also for darwin and windows), lint, hermetic tests with -race
 # make test    check and the tests that need real servers and real data, which it sets up
 # make test-long  the whole numbers of the campaigns
-# make bench   the benchmarks
+# make bench   the benchmarks, beside the bare disk and DuckDB; make bench-go those of each package
 GO ?= go
 GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
-.PHONY: check test test-long bench fmt lint vet race
+.PHONY: check test test-long bench bench-go fmt lint vet race
 
 check: fmt vet lint race
 
@@ -61,7 +61,12 @@ ifeq ($(filter-out plantest,$(CAMPAIGN)),)
 endif
 ifeq ($(filter-out fuzz,$(CAMPAIGN)),)
 	$(GO) test -run '^$$' -fuzz FuzzDecode -fuzztime 5m ./transforms/json
+	$(GO) test -run '^$$' -fuzz FuzzBothWays -fuzztime 5m ./transforms/json
 endif
 
+# The table of the README: every stage, the bare disk, DuckDB, in turns. The folder to work in is on the disk that is measured.
 bench:
+	$(GO) run ./integration/bench $(BENCH)
+
+bench-go:
 	$(GO) test -run '^$$' -bench . -benchmem ./...
