@@ -60,6 +60,7 @@ func (a *app) streams() *cobra.Command {
 	})
 	retention.Flags().DurationVar(&keep, "keep", stream.MinRetention, "24h to 8760h")
 	root.AddCommand(create, list, a.describe(), remove, retention)
+	root.AddCommand(a.split(), a.merge(), a.maxRecord())
 	return root
 }
 
@@ -81,7 +82,7 @@ func (a *app) describe() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, _ = fmt.Fprintf(a.out, "%s\t%s-%s\tlast=%s\n", sh.ID, sh.Range.Start, sh.Range.End, last)
+			_, _ = fmt.Fprintln(a.out, shardLine(sh, last))
 		}
 		return nil
 	})
