@@ -43,6 +43,7 @@ func (a *app) split() *cobra.Command {
 		}
 		return a.show(children, "%s is closed; its children are %s and %s\n", shardID(args[1]), children[0].ID, children[1].ID)
 	})
+	cmd.Example = "  penstock streams split clicks 0\n  penstock streams split clicks shardId-000000000000 --at 1000"
 	cmd.Flags().StringVar(&at, "at", "", "the hash key that the second child begins with; left out, the middle")
 	return cmd
 }
@@ -69,7 +70,10 @@ func (a *app) maxRecord() *cobra.Command {
 			if err := size.UnmarshalText([]byte(args[1])); err != nil {
 				return usage(err)
 			}
-			return n.Streams.SetMaxRecord(cmd.Context(), core.StreamName(args[0]), int64(size))
+			if err := n.Streams.SetMaxRecord(cmd.Context(), core.StreamName(args[0]), int64(size)); err != nil {
+				return err
+			}
+			return a.show(map[string]any{"stream": args[0], "max_record": int64(size)}, "stream %s takes records of %s\n", args[0], size)
 		})
 }
 

@@ -159,7 +159,7 @@ func (s *Store) send(ctx context.Context, c command) (int64, error) {
 		case <-ctx.Done():
 			err = ctx.Err()
 		case <-s.done:
-			err = shardlog.ErrClosed
+			err = s.failure() // as closed, or what the log failed with
 		}
 		err = fmt.Errorf("%w: %w", ErrUnknown, err)
 	} else if errors.Is(err, shardlog.ErrUnknown) || ctx.Err() != nil {

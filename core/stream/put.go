@@ -34,14 +34,19 @@ const rerouting = 2 * time.Second
 // Records whose shard is closed under them go to its children; ErrResharding where those do not open in time. An
 // outcome that is not known is answered as shardlog.ErrUnknown, and never tried again: the record may be there.
 func (s *Stream) Put(ctx context.Context, records []Record) ([]Result, error) {
+	began := time.Now()
 	v, err := s.view(ctx)
 	if err != nil {
 		return nil, err
 	}
 	out := make([]Result, len(records))
 	refused, err := s.round(ctx, v, records, admit(v, records, out), out)
-	if err != nil || len(refused) == 0 {
-		return out, err
+	if err != nil {
+		return nil, err
+	}
+	defer func() { s.store.told(s.name, records, out, time.Since(began)) }()
+	if len(refused) == 0 {
+		return out, nil
 	}
 	waiting, stop := context.WithTimeoutCause(ctx, rerouting, ErrResharding)
 	defer stop()
@@ -60,6 +65,27 @@ func (s *Stream) Put(ctx context.Context, records []Record) ([]Result, error) {
 		}
 	}
 	return out, nil
+}
+
+// Puts is told of each Put: how many records became durable, and their bytes of key and data.
+type Puts func(stream core.StreamName, records, bytes int64, took time.Duration)
+
+// Observe makes f be told of every Put from now on; it must return quickly.
+func (s *Store) Observe(f Puts) { s.puts.Store(&f) }
+
+func (s *Store) told(name core.StreamName, records []Record, results []Result, took time.Duration) {
+	f := s.puts.Load()
+	if f == nil {
+		return
+	}
+	var n, bytes int64
+	for i, r := range records {
+		if results[i].Err == nil {
+			n++
+			bytes += int64(len(r.Key) + len(r.Data))
+		}
+	}
+	(*f)(name, n, bytes, took)
 }
 
 // admit are the places of the records that the stream takes; the others' results say why not.

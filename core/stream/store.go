@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/penstock/penstock/core"
@@ -20,7 +21,8 @@ const (
 	MaxRetention     = 8760 * time.Hour
 	DefaultMaxRecord = 1 << 20
 	MaxMaxRecord     = 10 << 20
-	MaxKey           = 256 // characters of a partition key
+	MaxInternal      = 16 << 20 // of a stream that holds records in records, such as dead letters
+	MaxKey           = 256      // characters of a partition key
 	MaxShards        = 10_000
 )
 
@@ -29,6 +31,7 @@ type Settings struct {
 	Shards    int           // default 1
 	Retention time.Duration // default and least 24 h, at most 8760 h
 	MaxRecord int64         // bytes of key and data; default 1 MiB, at most 10 MiB
+	Internal  bool          // made by Penstock for its own use: MaxRecord may be MaxInternal
 }
 
 func (s Settings) withDefaults() Settings {
@@ -45,13 +48,17 @@ func (s Settings) withDefaults() Settings {
 }
 
 func (s Settings) validate() error {
+	largest := int64(MaxMaxRecord)
+	if s.Internal {
+		largest = MaxInternal
+	}
 	switch {
 	case s.Shards < 1 || s.Shards > MaxShards:
 		return fmt.Errorf("a stream has 1 to %d shards, not %d: %w", MaxShards, s.Shards, core.ErrInvalid)
 	case s.Retention < MinRetention || s.Retention > MaxRetention:
 		return fmt.Errorf("retention is 24 to 8760 hours, not %s: %w", s.Retention, core.ErrInvalid)
-	case s.MaxRecord < 1 || s.MaxRecord > MaxMaxRecord:
-		return fmt.Errorf("a record may have 1 byte to 10 MiB, not %d: %w", s.MaxRecord, core.ErrInvalid)
+	case s.MaxRecord < 1 || s.MaxRecord > largest:
+		return fmt.Errorf("a record may have 1 byte to %d MiB, not %d: %w", largest>>20, s.MaxRecord, core.ErrInvalid)
 	}
 	return nil
 }
@@ -61,6 +68,7 @@ type Store struct {
 	engine  shardlog.Engine
 	control *control.Store
 	by      shardlog.WriterID
+	puts    atomic.Pointer[Puts]
 
 	retention *retention
 

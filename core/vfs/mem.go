@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 )
 
 // Mem is a file system in memory that knows what was synced. CrashClone shows what a power cut would leave of it, and
@@ -20,12 +21,14 @@ type Mem struct {
 	locks map[string]bool
 	fail  func(op, name string) error
 	trace func(op, name string)
+	limit int64 // bytes that the files may take; 0 for any
 }
 
 type inode struct {
 	data  []byte         // as a running process sees it
 	kept  []byte         // as Sync left it
 	dirty map[int64]bool // sectors written since
+	alloc int64          // bytes of space taken, where more than data
 }
 
 // sector is what a disk writes whole or not at all.
@@ -50,6 +53,63 @@ func (m *Mem) Trace(f func(op, name string)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.trace = f
+}
+
+// Limit makes the file system so large: what does not fit gets ENOSPC. 0 takes the limit away.
+func (m *Mem) Limit(bytes int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.limit = bytes
+}
+
+// room is how many of the bytes up to end n can get, with m locked.
+func (m *Mem) room(n *inode, end int64) int64 {
+	have := max(n.alloc, int64(len(n.data)))
+	if m.limit == 0 || end <= have {
+		return end
+	}
+	free := m.limit
+	for _, other := range m.names {
+		free -= max(other.alloc, int64(len(other.data)))
+	}
+	return min(end, have+max(0, free))
+}
+
+// Clone returns what the next process sees after this one was killed: everything, synced or not.
+func (m *Mem) Clone() *Mem {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	out := NewMem()
+	for name, n := range m.names {
+		data := slices.Clone(n.data)
+		c := &inode{data: data, kept: slices.Clone(data), dirty: map[int64]bool{}, alloc: n.alloc}
+		out.names[name], out.kept[name] = c, c
+	}
+	out.limit = m.limit
+	return out
+}
+
+// Get returns a file's data; nil where there is no such file.
+func (m *Mem) Get(name string) []byte {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if n := m.names[name]; n != nil {
+		return slices.Clone(n.data)
+	}
+	return nil
+}
+
+// Set gives a file other data, as damage does, making it where it is not there; nil removes it.
+func (m *Mem) Set(name string, data []byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if data == nil {
+		delete(m.names, name)
+		delete(m.kept, name)
+		return
+	}
+	n := &inode{data: slices.Clone(data), kept: slices.Clone(data), dirty: map[int64]bool{}}
+	m.names[name], m.kept[name] = n, n
 }
 
 // ask is called before a call has an effect, with m locked.
@@ -157,6 +217,9 @@ func (m *Mem) Open(name string) (File, error) {
 	}
 	return &memFile{m, n, name}, nil
 }
+
+// Edit opens a file for reading and writing.
+func (m *Mem) Edit(name string) (File, error) { return m.Open(name) }
 
 // Rename renames a file, replacing what has the name.
 func (m *Mem) Rename(from, to string) error {
@@ -290,6 +353,12 @@ func (f *memFile) WriteAt(p []byte, off int64) (int, error) {
 	if err != nil {
 		p = p[:len(p)/2]
 	}
+	if fits := max(0, f.m.room(f.n, off+int64(len(p)))-off); fits < int64(len(p)) {
+		p, err = p[:fits], &fs.PathError{Op: "write", Path: f.name, Err: syscall.ENOSPC}
+	}
+	if len(p) == 0 {
+		return 0, err
+	}
 	if need := off + int64(len(p)); need > int64(len(f.n.data)) {
 		f.n.data = append(f.n.data, make([]byte, need-int64(len(f.n.data)))...)
 	}
@@ -323,6 +392,7 @@ func (f *memFile) Truncate(size int64) error {
 	if err := f.m.ask("truncate", f.name); err != nil {
 		return err
 	}
+	f.n.alloc = min(f.n.alloc, size)
 	if size <= int64(len(f.n.data)) {
 		f.n.data = f.n.data[:size:size]
 		return nil
@@ -331,10 +401,18 @@ func (f *memFile) Truncate(size int64) error {
 	return nil
 }
 
-func (f *memFile) Allocate(int64, int64) error {
+func (f *memFile) Allocate(offset, length int64) error {
 	f.m.mu.Lock()
 	defer f.m.mu.Unlock()
-	return f.m.ask("allocate", f.name)
+	if err := f.m.ask("allocate", f.name); err != nil {
+		return err
+	}
+	end := offset + length
+	if f.m.room(f.n, end) < end {
+		return &fs.PathError{Op: "allocate", Path: f.name, Err: syscall.ENOSPC}
+	}
+	f.n.alloc = max(f.n.alloc, end)
+	return nil
 }
 
 func (f *memFile) Close() error { return nil }

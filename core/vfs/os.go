@@ -36,6 +36,15 @@ func (OS) Open(name string) (File, error) {
 	return &osFile{f}, nil
 }
 
+// Edit opens a file for reading and writing.
+func (OS) Edit(name string) (File, error) {
+	f, err := os.OpenFile(name, os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	return &osFile{f}, nil
+}
+
 // Rename renames a file, replacing what has the name.
 func (OS) Rename(from, to string) error { return os.Rename(from, to) }
 

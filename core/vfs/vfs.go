@@ -11,6 +11,7 @@ type FS interface { //nolint:interfacebloat // it names the file calls we use, o
 	MkdirAll(dir string) error
 	Create(name string) (File, error) // read and write; the file must not exist
 	Open(name string) (File, error)   // read only
+	Edit(name string) (File, error)   // read and write; the file must exist
 	Rename(from, to string) error     // replaces
 	Remove(name string) error
 	List(dir string) ([]string, error) // names within dir, sorted

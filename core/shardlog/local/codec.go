@@ -21,6 +21,7 @@ type encoder struct {
 	schema *arrow.Schema
 	id     uint64 // hash of bytes
 	bytes  []byte // the schema's own IPC message
+	shape  batchShape
 	w      *ipc.Writer
 	out    appender
 }
@@ -64,6 +65,13 @@ func newEncoder(s *arrow.Schema) (*encoder, error) {
 	if err := e.w.Write(empty); err != nil { // the schema's message goes out before the first batch's
 		return nil, fmt.Errorf("encode schema: %w", err)
 	}
+	meta, body, err := splitPayload(e.out.b)
+	if err != nil {
+		return nil, fmt.Errorf("encode schema: %w", err)
+	}
+	if e.shape, err = saneBatch(meta, len(body)); err != nil {
+		return nil, fmt.Errorf("a batch with the schema %s cannot be stored: %w", s, err)
+	}
 	e.out.b = nil
 	h := fnv.New64a()
 	h.Write(e.bytes)
@@ -85,8 +93,9 @@ func (e *encoder) append(b []byte, rec arrow.Record) ([]byte, uint32, error) {
 
 // decoder reads the payloads that an encoder of the same schema appended. Not safe for concurrent use.
 type decoder struct {
-	r    *ipc.Reader
-	feed feeder
+	r     *ipc.Reader
+	feed  feeder
+	shape batchShape
 }
 
 // feeder is an ipc.MessageReader that hands out one message at a time.
@@ -104,14 +113,27 @@ func (f *feeder) Message() (*ipc.Message, error) {
 	return m, nil
 }
 
-func newDecoder(schema []byte) (*decoder, error) {
-	d := &decoder{}
+func newDecoder(schema []byte) (d *decoder, err error) {
+	defer func() { // see decode
+		if p := recover(); p != nil {
+			d, err = nil, fmt.Errorf("decode schema: %w: %v", errPayload, p)
+		}
+	}()
+	if err := saneSchema(schema); err != nil {
+		return nil, fmt.Errorf("decode schema: %w", err)
+	}
+	d = &decoder{}
 	d.feed.next = message(schema, nil)
 	r, err := ipc.NewReaderFromMessageReader(&d.feed)
 	if err != nil {
 		return nil, fmt.Errorf("decode schema: %w", err)
 	}
 	d.r = r
+	e, err := newEncoder(r.Schema())
+	if err != nil {
+		return nil, fmt.Errorf("decode schema: %w", err)
+	}
+	d.shape = e.shape
 	return d, nil
 }
 
@@ -129,18 +151,32 @@ func (d *decoder) decode(payload []byte) (rec arrow.Record, err error) {
 			rec, err = nil, fmt.Errorf("%w: %v", errPayload, p)
 		}
 	}()
-	if len(payload) < 8 {
-		return nil, errPayload
+	meta, body, err := splitPayload(payload)
+	if err != nil {
+		return nil, err
 	}
-	n := binary.LittleEndian.Uint64(payload)
-	if n > uint64(len(payload)-8) || align(int64(n)) > int64(len(payload)-8) {
-		return nil, errPayload
+	if shape, err := saneBatch(meta, len(body)); err != nil {
+		return nil, err
+	} else if shape != d.shape {
+		return nil, fmt.Errorf("%w: it has another schema", errPayload)
 	}
-	d.feed.next = message(payload[8:8+n], payload[8+align(int64(n)):])
+	d.feed.next = message(meta, body)
 	rec, err = d.r.Read()
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errPayload, err)
 	}
 	rec.Retain()
 	return rec, nil
+}
+
+// splitPayload is the metadata and the body in a payload.
+func splitPayload(b []byte) (meta, body []byte, err error) {
+	if len(b) < 8 {
+		return nil, nil, errPayload
+	}
+	n := binary.LittleEndian.Uint64(b)
+	if n > uint64(len(b)-8) || align(int64(n)) > int64(len(b)-8) { //nolint:gosec // below the length
+		return nil, nil, errPayload
+	}
+	return b[8 : 8+n], b[8+align(int64(n)):], nil //nolint:gosec // below the length
 }

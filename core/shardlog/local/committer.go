@@ -44,6 +44,7 @@ func (c *committer) run() {
 			if !c.idle {
 				c.commit(nil)
 			}
+			c.free()
 			return
 		}
 		var idle <-chan time.Time
@@ -58,30 +59,56 @@ func (c *committer) run() {
 	}
 }
 
-// commit makes one group of ops durable and resolves them.
+// commit makes one group of ops durable and resolves them. When the disk is full, only some of them.
 func (c *committer) commit(ops []*op) {
-	if c.e.poisoned() == nil && c.end >= c.e.cfg.FileSize {
-		if err := c.roll(); err != nil {
-			c.fail(ops, err)
-			return
-		}
-	}
 	if err := c.e.poisoned(); err != nil {
 		c.resolve(ops, err)
 		return
+	}
+	asked := len(ops)
+	if ops = c.admit(ops); len(ops) == 0 && asked > 0 {
+		return
+	}
+	err := c.group(ops)
+	if errors.Is(err, shardlog.ErrFull) {
+		if ops = c.refuse(ops, err); len(ops) > 0 {
+			err = c.persist(func() error { return c.group(ops) })
+		}
+	}
+	if err != nil {
+		c.fail(ops, err)
+		return
+	}
+	err = c.e.head.mark(c.file.id, c.number)
+	c.publish(ops)
+	c.idle = asked == 0
+	c.resolve(ops, nil)
+	if err == nil {
+		err = c.collect()
+	}
+	if err != nil {
+		c.fail(nil, err)
+	}
+}
+
+// group writes and syncs a group of ops, in a new file where this one is full.
+func (c *committer) group(ops []*op) error {
+	if c.end >= c.e.cfg.FileSize {
+		if err := c.roll(); err != nil {
+			return err
+		}
 	}
 	g, fresh := c.gather(ops)
 	if err := c.write(g); err != nil {
 		for id := range fresh {
 			delete(c.schemas, id)
 		}
-		c.fail(ops, err)
-		return
+		return err
 	}
-	c.publish(ops, c.end-g.size())
-	c.idle = len(ops) == 0
-	c.resolve(ops, nil)
-	c.collect()
+	for _, o := range ops {
+		o.offset += c.end - g.size()
+	}
+	return nil
 }
 
 // gather decides the ops in order and encodes those that count. It returns the group, without its seal, and the
@@ -131,6 +158,7 @@ func (c *committer) decide(ops []*op) map[shardlog.LogID]*staged {
 	defer c.e.mu.Unlock()
 	states := map[shardlog.LogID]*staged{}
 	for _, o := range ops {
+		o.err, o.noop = nil, false
 		s := states[o.id]
 		if s == nil {
 			s = &staged{}
@@ -225,8 +253,12 @@ func (c *committer) write(g group) error {
 		c.alloc = 0
 		return fmt.Errorf("write %s: %w: %w", c.file.name, shardlog.ErrFull, err)
 	}
+	began := time.Now()
 	if err := c.file.f.Sync(); err != nil {
 		return fmt.Errorf("sync %s: %w", c.file.name, err)
+	}
+	if c.e.cfg.Synced != nil {
+		c.e.cfg.Synced(g.size(), time.Since(began))
 	}
 	c.end += g.size()
 	c.number, c.crc = g.number, g.crc
@@ -238,9 +270,10 @@ func (c *committer) allocate(end int64) error {
 	if end <= c.alloc {
 		return nil
 	}
-	err := c.file.f.Allocate(c.end, end-c.end+allocAhead)
+	ahead := min(allocAhead, max(0, c.e.cfg.FileSize-end)) // no further than the file will go
+	err := c.file.f.Allocate(c.end, end-c.end+ahead)
 	if err == nil {
-		c.alloc = end + allocAhead
+		c.alloc = end + ahead
 		return nil
 	}
 	if noSpace(err) {
@@ -252,6 +285,14 @@ func (c *committer) allocate(end int64) error {
 		return fmt.Errorf("grow %s: %w: %w", c.file.name, shardlog.ErrFull, err)
 	}
 	return fmt.Errorf("grow %s: %w", c.file.name, err)
+}
+
+// free gives back the space that was allocated ahead.
+func (c *committer) free() {
+	if c.e.poisoned() == nil && c.alloc > c.end {
+		_ = c.file.f.Truncate(c.end) // its size: only what lies behind goes
+		c.alloc = 0
+	}
 }
 
 func noSpace(err error) bool {
@@ -280,14 +321,13 @@ func (e *Engine) poisoned() error {
 	return e.poison
 }
 
-// publish applies a durable group, which lies at base in the file.
-func (c *committer) publish(ops []*op, base int64) {
+// publish applies a durable group.
+func (c *committer) publish(ops []*op) {
 	c.e.mu.Lock()
 	defer c.e.mu.Unlock()
 	touched := map[*logState]bool{}
 	for _, o := range ops {
 		if o.err == nil && !o.noop {
-			o.offset += base
 			touched[c.e.apply(o, c.file)] = true
 		}
 	}
@@ -346,6 +386,7 @@ func (c *committer) roll() error {
 	if err := c.write(group{file: c.file.id, number: c.number + 1, prev: c.crc, flags: flagEnd}); err != nil {
 		return err
 	}
+	c.free()
 	h := fileHeader{id: c.file.id + 1, prev: c.file.id, valid: uint64(c.end)} //nolint:gosec // an offset
 	c.buf = append(c.buf[:0], make([]byte, groupHeader)...)
 	c.e.mu.Lock()
@@ -379,6 +420,7 @@ func (c *committer) begin(h fileHeader) error {
 		c.buf = append(c.buf, 0)
 	}
 	g.seal(c.buf)
+	h.first = g.number
 	f, err := createFile(c.e.fs, c.e.dir, h, c.buf)
 	if noSpace(err) {
 		return fmt.Errorf("%w: %w", shardlog.ErrFull, err)
@@ -395,18 +437,27 @@ func (c *committer) begin(h fileHeader) error {
 }
 
 // collect deletes the oldest files while all that they hold is trimmed. Never a later one before an earlier one: a gap
-// is damage. A file that cannot be deleted now is tried again after the next group.
-func (c *committer) collect() {
+// is damage. That a file does not count any more is durable before it is deleted. A file that cannot be deleted now is
+// tried again after the next group.
+func (c *committer) collect() error {
 	for {
 		c.e.mu.Lock()
 		if len(c.e.files) < 2 || c.e.files[0].live > 0 {
 			c.e.mu.Unlock()
-			return
+			return nil
 		}
-		f := c.e.files[0]
+		f, next := c.e.files[0], c.e.files[1]
 		c.e.mu.Unlock()
+		if h := c.e.head; h.oldest != next.id {
+			before := h.oldest
+			h.oldest = next.id
+			if err := h.keep(); err != nil {
+				h.oldest = before
+				return err
+			}
+		}
 		if c.e.fs.Remove(f.name) != nil {
-			return
+			return nil //nolint:nilerr // it is only space
 		}
 		_ = f.close() // it was only read
 		c.e.mu.Lock()

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/core"
+	"github.com/penstock/penstock/core/shardlog"
 )
 
 // Config has the engine's settings; zero means the documented default.
@@ -14,6 +15,11 @@ type Config struct {
 	HotTail   int64         // bytes of recent entries kept in memory for readers at the tip. Default 64 MiB
 	Queue     int64         // bytes of appends that may wait for their group. Default 256 MiB
 	Idle      time.Duration // after this long without a group, an empty one is written. Default 100 ms
+	Reserve   int64         // bytes of space kept for Vital logs and trims when the disk is full. Default 64 MiB; negative for none
+
+	Vital []shardlog.LogID // logs that must go on when the disk is full, because space is freed through them
+
+	Synced func(bytes int64, took time.Duration) // told of each group's sync; must return quickly. May be nil
 }
 
 func (c Config) withDefaults() Config {
@@ -28,6 +34,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Queue == 0 {
 		c.Queue = 256 << 20
+	}
+	if c.Reserve == 0 {
+		c.Reserve = 64 << 20
 	}
 	if c.Idle == 0 {
 		c.Idle = 100 * time.Millisecond

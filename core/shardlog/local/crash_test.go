@@ -28,8 +28,8 @@ type history struct {
 
 var errPower = errors.New("power cut")
 
-// workload appends, trims and reopens until something fails, and records what it was told.
-func workload(ctx context.Context, fs vfs.FS, cfg Config, h *history) {
+// appendTrimReopen appends, trims and reopens until something fails, and records what it was told.
+func appendTrimReopen(ctx context.Context, fs vfs.FS, cfg Config, h *history) {
 	next := int64(0)
 	for epoch := shardlog.Epoch(1); epoch <= 3; epoch++ {
 		e, err := Open(fs, "/log", cfg)
@@ -121,7 +121,7 @@ func TestPowerCutsAtEveryCall(t *testing.T) {
 				}
 				return nil
 			})
-			workload(t.Context(), mem, cfg, h)
+			appendTrimReopen(t.Context(), mem, cfg, h)
 			for seed := range seeds(6) {
 				rng := rand.New(rand.NewPCG(uint64(n), uint64(seed)))
 				if seed == 0 {
@@ -155,7 +155,7 @@ func TestEveryCallMayFail(t *testing.T) {
 				}
 				return nil
 			})
-			workload(t.Context(), mem, Config{FileSize: 4096}, h)
+			appendTrimReopen(t.Context(), mem, Config{FileSize: 4096}, h)
 			mem.Fail(nil)
 			if !t.Run(fmt.Sprint(cause, " call ", n), func(t *testing.T) { check(t, mem, Config{}, h) }) {
 				return
@@ -225,7 +225,7 @@ func TestAFailedSyncPoisons(t *testing.T) {
 func TestFlippedBits(t *testing.T) {
 	mem := vfs.NewMem()
 	h := &history{maybe: map[int64]bool{}}
-	workload(t.Context(), mem, Config{}, h)
+	appendTrimReopen(t.Context(), mem, Config{}, h)
 	names, err := mem.List("/log")
 	require.NoError(t, err)
 	detected, harmless := 0, 0

@@ -19,10 +19,12 @@ type Engine struct {
 	dir  string
 	lock io.Closer
 
-	codecs codecs
-	wake   chan struct{} // tells the committer that there is something to do
-	done   chan struct{} // closed when the committer has ended
-	failed chan struct{} // closed when the log was poisoned
+	codecs  codecs
+	head    *head         // only recovery and the committer use it
+	reserve *reserve      // likewise
+	wake    chan struct{} // tells the committer that there is something to do
+	done    chan struct{} // closed when the committer has ended
+	failed  chan struct{} // closed when the log was poisoned
 
 	mu      sync.Mutex // guards what follows
 	logs    map[shardlog.LogID]*logState
@@ -55,6 +57,9 @@ func Open(fs vfs.FS, dir string, cfg Config) (*Engine, error) {
 		wake: make(chan struct{}, 1), done: make(chan struct{}), failed: make(chan struct{}),
 	}
 	e.hot.budget = cfg.HotTail
+	if e.reserve, err = openReserve(fs, dir, cfg.Reserve); err != nil {
+		return nil, errors.Join(fmt.Errorf("open %s: %w", filepath.Join(dir, reserveName), err), lock.Close())
+	}
 	c, err := e.recover()
 	if err != nil {
 		return nil, errors.Join(err, e.closeFiles(), lock.Close())
@@ -90,6 +95,9 @@ func (e *Engine) Close() error {
 
 func (e *Engine) closeFiles() error {
 	var errs []error
+	if e.head != nil {
+		errs = append(errs, e.head.close())
+	}
 	for _, f := range e.files {
 		errs = append(errs, f.close())
 	}

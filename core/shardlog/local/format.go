@@ -41,6 +41,7 @@ type fileHeader struct {
 	id    uint64
 	prev  uint64 // file before it; 0 if none
 	valid uint64 // how many bytes of prev count; its groups from there on are dead
+	first uint64 // number of its first group; 0 in files of before this was noted
 }
 
 func (h fileHeader) encode() []byte {
@@ -51,6 +52,7 @@ func (h fileHeader) encode() []byte {
 	le.PutUint64(b[16:], h.id)
 	le.PutUint64(b[24:], h.prev)
 	le.PutUint64(b[32:], h.valid)
+	le.PutUint64(b[40:], h.first)
 	le.PutUint32(b[60:], crc32.Checksum(b[:60], castagnoli))
 	return b
 }
@@ -63,7 +65,7 @@ func decodeFileHeader(b []byte) (fileHeader, error) {
 	if v := le.Uint32(b[8:]); v != formatVersion {
 		return fileHeader{}, fmt.Errorf("the file has format %d, this version reads %d: use the version of penstock that wrote it", v, formatVersion)
 	}
-	return fileHeader{le.Uint64(b[16:]), le.Uint64(b[24:]), le.Uint64(b[32:])}, nil
+	return fileHeader{le.Uint64(b[16:]), le.Uint64(b[24:]), le.Uint64(b[32:]), le.Uint64(b[40:])}, nil
 }
 
 // group is the header of a group.

@@ -18,6 +18,8 @@ type recovery struct {
 	schemas map[uint64]*schema // of the file being folded
 	group   group              // the last valid one
 	last    *held              // it, not folded yet
+	unborn  []string           // files that were being made when the process ended
+	done    []string           // files that do not count any more
 }
 
 // held is a group whose successor was not seen yet: only a successor proves that it was synced.
@@ -31,12 +33,17 @@ type held struct {
 
 // recover reads the files and returns a committer that goes on in a new one.
 func (e *Engine) recover() (*committer, error) {
-	files, err := e.openFiles()
+	h, err := openHead(e.fs, e.dir)
+	if err != nil {
+		return nil, err
+	}
+	e.head = h
+	r := &recovery{e: e}
+	files, err := r.openFiles()
 	if err != nil {
 		return nil, err
 	}
 	e.files = files
-	r := &recovery{e: e}
 	for i, f := range files {
 		limit := int64(-1)
 		if i+1 < len(files) {
@@ -46,7 +53,30 @@ func (e *Engine) recover() (*committer, error) {
 			return nil, err
 		}
 	}
-	return r.resume()
+	if err := h.missing(e.dir, r.group.number); err != nil {
+		return nil, err
+	}
+	// Only now is it known that no acknowledged entry stands there.
+	if err := e.remove(r.unborn); err != nil {
+		return nil, err
+	}
+	c, err := r.resume()
+	if err != nil {
+		return nil, err
+	}
+	if err := h.begin(e.fs, e.dir, headMark{oldest: e.files[0].id, newest: c.file.id, group: c.number}); err != nil {
+		return nil, errors.Join(err, c.file.close())
+	}
+	return c, e.remove(r.done)
+}
+
+func (e *Engine) remove(names []string) error {
+	for _, name := range names {
+		if err := e.fs.Remove(name); err != nil {
+			return fmt.Errorf("delete %s, which does not count any more: %w", name, err)
+		}
+	}
+	return nil
 }
 
 // resume begins a new file with a copy of the last group, the only one that is not proven to be synced: a group that
@@ -55,7 +85,7 @@ func (r *recovery) resume() (*committer, error) {
 	c := &committer{e: r.e, schemas: map[uint64]bool{}}
 	c.buf = make([]byte, groupHeader)
 	if r.last == nil {
-		return c, c.begin(fileHeader{id: 1})
+		return c, c.persist(func() error { return c.begin(fileHeader{id: 1}) })
 	}
 	last := r.last
 	c.number, c.crc = last.number-1, last.prev                                            // the copy takes its place
@@ -69,9 +99,10 @@ func (r *recovery) resume() (*committer, error) {
 	base := headerSize + int64(len(c.buf))
 	c.buf = append(c.buf, last.payload...)
 	old := last.file
-	if err := c.begin(h); err != nil {
+	if err := c.persist(func() error { return c.begin(h) }); err != nil {
 		return nil, err
 	}
+	freeBehind(r.e.fs, old.name)
 	if err := r.apply(last.payload, c.file, base, last.first); err != nil {
 		return nil, corrupt(old.name, last.offset, err.Error())
 	}
@@ -84,6 +115,18 @@ func (r *recovery) resume() (*committer, error) {
 	return c, nil
 }
 
+// freeBehind gives back the space that a file which was being written had allocated ahead.
+func freeBehind(fs vfs.FS, name string) {
+	f, err := fs.Edit(name)
+	if err != nil {
+		return // it is only space
+	}
+	if size, err := f.Size(); err == nil {
+		_ = f.Truncate(size)
+	}
+	_ = f.Close()
+}
+
 // putSchemas appends the schemas that the entries to follow may refer to.
 func (c *committer) putSchemas(known map[uint64]*schema) {
 	for _, id := range slices.Sorted(maps.Keys(known)) {
@@ -91,7 +134,7 @@ func (c *committer) putSchemas(known map[uint64]*schema) {
 	}
 }
 
-// leaveOut deletes a file whose only group was copied.
+// leaveOut gives up a file whose only group was copied.
 func (r *recovery) leaveOut(f *logFile) error {
 	for i, have := range r.e.files {
 		if have == f {
@@ -99,7 +142,8 @@ func (r *recovery) leaveOut(f *logFile) error {
 			break
 		}
 	}
-	return errors.Join(f.close(), r.e.fs.Remove(f.name))
+	r.done = append(r.done, f.name)
+	return f.close()
 }
 
 // file folds the groups of f up to limit, or, where limit is negative, to the last valid one.
@@ -118,11 +162,11 @@ func (r *recovery) file(f *logFile, limit int64) error {
 	first := true
 	for off := int64(headerSize); off < int64(len(b)); {
 		g, payload, err := decodeGroup(b[off:])
-		if err == nil && !r.follows(g, f) {
+		if err == nil && (!r.follows(g, f) || first && f.first != 0 && g.number != f.first) {
 			err = errTorn
 		}
 		if err != nil {
-			if limit >= 0 || laterGroup(b[off:], f.id, r.group.number) {
+			if limit >= 0 || first || laterGroup(b[off:], f.id, r.group.number) {
 				return corrupt(f.name, off, "a group of entries does not match its checksum")
 			}
 			return nil
@@ -234,8 +278,16 @@ func (r *recovery) entry(en entry, file *logFile, offset int64) error {
 }
 
 // openFiles opens the files that count, oldest first. A newest file without a valid group was being made when the
-// process ended, and is deleted; so is a file that a later one leaves out.
-func (e *Engine) openFiles() ([]*logFile, error) {
+// process ended; a file that a later one leaves out, or that was trimmed, was being deleted.
+func (r *recovery) openFiles() (out []*logFile, err error) {
+	e := r.e
+	defer func() {
+		for _, f := range out {
+			if err != nil {
+				err = errors.Join(err, f.close())
+			}
+		}
+	}()
 	names, err := e.fs.List(e.dir)
 	if err != nil {
 		return nil, fmt.Errorf("list %s: %w", e.dir, err)
@@ -246,22 +298,22 @@ func (e *Engine) openFiles() ([]*logFile, error) {
 			ids = append(ids, id)
 		}
 	}
-	var out []*logFile
+	if old := e.head.oldest; len(ids) > 0 && old != 0 && !slices.Contains(ids, old) {
+		return nil, corrupt(fileName(e.dir, old), 0, "the file is missing")
+	}
 	for i := len(ids) - 1; i >= 0; i-- {
 		name := fileName(e.dir, ids[i])
-		if len(out) > 0 && out[0].prev != ids[i] {
-			if ids[i] > out[0].prev {
-				if err := e.fs.Remove(name); err != nil {
-					return nil, fmt.Errorf("delete %s, which was copied: %w", name, err)
-				}
-				continue
-			}
-			return nil, corrupt(fileName(e.dir, out[0].prev), 0, "the file is missing")
+		switch {
+		case ids[i] < e.head.oldest, len(out) > 0 && ids[i] > out[0].prev:
+			r.done = append(r.done, name)
+			continue
+		case len(out) > 0 && out[0].prev != ids[i]:
+			return out, corrupt(fileName(e.dir, out[0].prev), 0, "the file is missing")
 		}
 		f, err := openFile(e.fs, name, ids[i])
 		if errors.Is(err, errTorn) && len(out) == 0 {
-			err = e.dropUnborn(name, ids[i])
-			if err == nil {
+			if err = e.unborn(name, ids[i]); err == nil {
+				r.unborn = append(r.unborn, name)
 				continue
 			}
 		}
@@ -269,18 +321,15 @@ func (e *Engine) openFiles() ([]*logFile, error) {
 			err = corrupt(name, 0, "the file's beginning is damaged")
 		}
 		if err != nil {
-			for _, f := range out {
-				err = errors.Join(err, f.close())
-			}
-			return nil, err
+			return out, err
 		}
 		out = append([]*logFile{f}, out...)
 	}
 	return out, nil
 }
 
-// dropUnborn deletes a newest file that has no valid beginning, unless something valid stands in it.
-func (e *Engine) dropUnborn(name string, id uint64) error {
+// unborn returns nil for a newest file without a valid beginning in which nothing valid stands.
+func (e *Engine) unborn(name string, id uint64) error {
 	f, err := e.fs.Open(name)
 	if err != nil {
 		return err
@@ -292,7 +341,7 @@ func (e *Engine) dropUnborn(name string, id uint64) error {
 	if laterGroup(b, id, 0) {
 		return corrupt(name, 0, "the file's beginning is damaged")
 	}
-	return e.fs.Remove(name)
+	return nil
 }
 
 // openFile opens a file and checks its header and that it has a first group; errTorn if not.

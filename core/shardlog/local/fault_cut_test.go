@@ -1,0 +1,106 @@
+package local
+
+import (
+	"fmt"
+	"hash/maphash"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/penstock/penstock/core/vfs"
+)
+
+// number is the size of a campaign: that of an environment variable, or another.
+func number(t *testing.T, variable string, otherwise int) int {
+	t.Helper()
+	text := os.Getenv(variable)
+	if text == "" {
+		return otherwise
+	}
+	n, err := strconv.Atoi(text)
+	require.NoError(t, err, variable)
+	return n
+}
+
+// TestPowerCutsAtEveryCallOfEveryWorkload stops workloads at each of their file-system calls, and of what was not
+// synced then keeps nothing, everything, or twenty random selections of its sectors and names. PENSTOCK_CUT_STATES says
+// how many such states are looked at.
+func TestPowerCutsAtEveryCallOfEveryWorkload(t *testing.T) {
+	want := number(t, "PENSTOCK_CUT_STATES", 20_000)
+	states, distinct, points, runs := 0, 0, 0, 0
+	all := workloads()
+	for seed := uint64(0); states < want || runs < len(all); seed++ {
+		w := randomWorkload(seed)
+		if runs < len(all) {
+			w, seed = all[runs], 0
+		}
+		runs++
+		for n := int64(1); ; n++ {
+			var calls atomic.Int64
+			d := newDriver(w.cfg, func(op, _ string) error {
+				if op != "read" && op != "open" && calls.Add(1) >= n {
+					return errPower
+				}
+				return nil
+			})
+			err := d.run(t.Context(), w.steps)
+			points++
+			s, u := cutStates(t, d, w, n)
+			states, distinct = states+s, distinct+u
+			if calls.Load() < n {
+				require.NoError(t, err, w.name)
+				break
+			}
+		}
+	}
+	t.Logf("campaign=cut workloads=%d points=%d states=%d distinct=%d violations=0", runs, points, states, distinct)
+}
+
+// cutStates checks what a power cut may leave of a workload that was stopped at its n-th call.
+func cutStates(t *testing.T, d *driver, w workload, n int64) (states, distinct int) {
+	t.Helper()
+	seen := map[uint64]bool{}
+	for seed := range uint64(22) {
+		var left *vfs.Mem
+		switch seed {
+		case 0:
+			left = d.fs.CrashClone(nil)
+		case 1:
+			left = d.fs.Clone()
+		default:
+			left = d.fs.CrashClone(rand.New(rand.NewPCG(uint64(n), seed)))
+		}
+		states++
+		if h := imageHash(t, left); seen[h] {
+			continue
+		} else {
+			seen[h] = true
+		}
+		distinct++
+		if err := d.check(t, left); err != nil {
+			t.Fatalf("%s, cut at call %d, selection %d: %v\n%s", w.name, n, seed, err, fmt.Sprint(w.steps))
+		}
+	}
+	return states, distinct
+}
+
+var imageSeed = maphash.MakeSeed()
+
+// imageHash tells images apart.
+func imageHash(t *testing.T, fs *vfs.Mem) uint64 {
+	t.Helper()
+	names, err := fs.List("/log")
+	require.NoError(t, err)
+	var h maphash.Hash
+	h.SetSeed(imageSeed)
+	for _, name := range names {
+		b := fs.Get("/log/" + name)
+		fmt.Fprintf(&h, "%s %d\n", name, len(b))
+		h.Write(b)
+	}
+	return h.Sum64()
+}

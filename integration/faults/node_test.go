@@ -1,0 +1,42 @@
+//go:build unix
+
+package faults
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"time"
+
+	"github.com/penstock/penstock/core/control"
+	"github.com/penstock/penstock/core/shardlog"
+	"github.com/penstock/penstock/core/shardlog/local"
+	"github.com/penstock/penstock/core/stream"
+	"github.com/penstock/penstock/core/vfs"
+)
+
+const controlLog shardlog.LogID = "control"
+
+// small makes everything that happens rarely happen often: new files, snapshots, empty groups.
+var small = local.Config{FileSize: 32 << 10, HotTail: 64 << 10, Idle: 5 * time.Millisecond}
+
+// node is a log engine, its control store and its streams in one directory.
+type node struct {
+	engine  *local.Engine
+	control *control.Store
+	streams *stream.Store
+}
+
+func openNode(ctx context.Context, fs vfs.FS, dir string, cfg local.Config) (*node, error) {
+	e, err := local.Open(fs, filepath.Join(dir, "log"), cfg)
+	if err != nil {
+		return nil, err
+	}
+	c, err := control.Open(ctx, e, controlLog, "faults", control.Config{SnapshotBytes: 4000})
+	if err != nil {
+		return nil, errors.Join(err, e.Close())
+	}
+	return &node{e, c, stream.NewStore(e, c, "faults")}, nil
+}
+
+func (n *node) close() error { return errors.Join(n.control.Close(), n.engine.Close()) }
