@@ -39,6 +39,9 @@ endif
 ifeq ($(filter-out crash,$(CAMPAIGN)),)
 	PENSTOCK_CRASH_SEEDS=1000 $(GO) test -count=1 -timeout 60m -v -run 'TestPowerCutsAtEveryCall$$|TestFlippedBits' ./core/shardlog/local | grep -v -- '--- PASS\|=== RUN'
 endif
+ifeq ($(filter-out reshard,$(CAMPAIGN)),)
+	PENSTOCK_RESHARDS=500 $(GO) test -count=1 -timeout 60m -v -run 'TestEveryRecordOnceAndInOrderThroughReshards' ./core/stream
+endif
 ifeq ($(filter-out cut,$(CAMPAIGN)),)
 	PENSTOCK_CUT_STATES=300000 $(GO) test -count=1 -timeout 60m -v -run TestPowerCutsAtEveryCallOfEveryWorkload ./core/shardlog/local
 endif
