@@ -26,6 +26,8 @@ type Writer struct {
 	rows  int64
 	group int64 // rows of the open row group
 	held  int64 // value bytes of the open row group
+
+	closed bool
 }
 
 // New writes rows of schema to out, which is not closed. Nothing is written before the first rows.
@@ -140,7 +142,7 @@ func (w *Writer) open(leaves []leaf) error {
 	}
 	w.w = parquet.NewWriter(w.out, parquet.NewSchema("penstock", node),
 		parquet.Compression(codec), parquet.PageBufferSize(pageBytes), parquet.CreatedBy("penstock", "1", ""),
-		parquet.DataPageVersion(1), parquet.DictionaryMaxBytes(maxDictionaryBytes))
+		parquet.DataPageVersion(1), parquet.DictionaryMaxBytes(maxDictionaryBytes), parquet.WriteBufferSize(0))
 	w.cols = w.w.ColumnWriters()
 	w.paged = make([]int64, len(w.cols))
 	return nil
@@ -199,11 +201,17 @@ func (w *Writer) SetMetadata(key, value string) error {
 // Rows is how many were written.
 func (w *Writer) Rows() int64 { return w.rows }
 
-// Held estimates the memory of the row group that is open.
-func (w *Writer) Held() int64 { return w.held }
+// columnBytes is about what the buffers of a column take however little is in them.
+const columnBytes = 20 << 10
+
+// Held estimates the memory of the file, which is that of its columns and of the row group that is open.
+func (w *Writer) Held() int64 { return w.held + int64(len(w.cols))*columnBytes }
 
 // Close writes what is left and the footer. A file without rows is a valid one.
 func (w *Writer) Close() error {
+	if w.closed {
+		return nil
+	}
 	if err := w.open(nil); err != nil {
 		return err
 	}
@@ -213,5 +221,6 @@ func (w *Writer) Close() error {
 	if err := w.w.Close(); err != nil {
 		return fmt.Errorf("write parquet footer: %w", err)
 	}
+	w.w, w.cols, w.values, w.closed = nil, nil, nil, true // the file may wait for others
 	return nil
 }
