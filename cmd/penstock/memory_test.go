@@ -3,9 +3,12 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -46,4 +49,22 @@ sink: {file: {path: %q, prefix: 'p=!{partitionKeyFromQuery:p}/', partition_keys:
 	require.Contains(t, c.said.String(), "written=60,000")
 	line, code, _ := verifyLine(t, file)
 	require.Equal(t, exitOK, code, line)
+}
+
+// A record of nearly 10 MiB passes within the smallest budget, though a batch of it is larger than the part for reading.
+func TestALargeRecordPassesWithinTheSmallestBudget(t *testing.T) {
+	dir := t.TempDir()
+	data := filepath.Join(dir, "data")
+	code, _, errOut := command(t, "streams", "create", "clicks", "--max-record", "10485760", "--data", data)
+	require.Equal(t, exitOK, code, errOut)
+	var in, said bytes.Buffer
+	for n := range 3 {
+		fmt.Fprintf(&in, "{\"n\":%d,\"text\":%q}\n", n, strings.Repeat("x", 10_400_000))
+	}
+	code = run(t.Context(), []string{"put", "clicks", "--data", data}, &in, io.Discard, &said)
+	require.Equal(t, exitOK, code, said.String())
+	c := spawn(t, "run", pipelineFile(t, dir, "p", "", ""), "--data", data, "--until-caught-up", "--memory", "64MiB")
+	c.ends(time.Minute)
+	require.True(t, c.cmd.ProcessState.Success(), c.said)
+	require.Equal(t, upTo(0, 3, anyNumber), numbers(t, filepath.Join(dir, "p")))
 }
