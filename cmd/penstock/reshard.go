@@ -64,7 +64,7 @@ func (a *app) merge() *cobra.Command {
 }
 
 func (a *app) maxRecord() *cobra.Command {
-	return a.onNode("max-record NAME SIZE", "Change how large a record may be, such as 10MiB", cobra.ExactArgs(2),
+	cmd := a.onNode("max-record NAME SIZE", "Change how large a record may be, such as 10MiB", cobra.ExactArgs(2),
 		func(cmd *cobra.Command, n *pipelines.Node, args []string) error {
 			var size connectors.ByteSize
 			if err := size.UnmarshalText([]byte(args[1])); err != nil {
@@ -75,6 +75,8 @@ func (a *app) maxRecord() *cobra.Command {
 			}
 			return a.show(map[string]any{"stream": args[0], "max_record": int64(size)}, "stream %s takes records of %s\n", args[0], size)
 		})
+	cmd.Example = "  penstock streams max-record clicks 10MiB"
+	return cmd
 }
 
 // shardLine describes a shard.
