@@ -36,7 +36,7 @@ ifeq ($(filter-out crash,$(CAMPAIGN)),)
 	PENSTOCK_CRASH_SEEDS=1000 $(GO) test -count=1 -timeout 60m -v -run 'TestPowerCutsAtEveryCall$$|TestFlippedBits' ./core/shardlog/local | grep -v -- '--- PASS\|=== RUN'
 endif
 ifeq ($(filter-out cut,$(CAMPAIGN)),)
-	PENSTOCK_CUT_STATES=300000 $(GO) test -count=1 -timeout 60m -v -run TestPowerCutsAtEveryCallOfEveryWorkload ./core/shardlog/local
+	PENSTOCK_CUT_STATES=300000 $(GO) test -count=1 -timeout 60m -v -run 'TestPowerCutsAtEveryCallOfEveryWorkload|TestPowerCutsLeave' ./core/shardlog/local ./core/control ./core/stream
 endif
 ifeq ($(filter-out nth-call,$(CAMPAIGN)),)
 	$(GO) test -count=1 -timeout 60m -v -run TestTheNthCallFails ./core/shardlog/local

@@ -50,6 +50,7 @@ func (f *fault) ask(op, name string) error {
 // power cut then takes, a file whose sync failed is not used any more, a full disk refuses definitely and leaves the log
 // usable, and anything else poisons it until it is opened again.
 func TestTheNthCallFails(t *testing.T) {
+	t.Parallel()
 	causes := []error{syscall.EIO, syscall.ENOSPC, syscall.EINTR, syscall.EMFILE, io.ErrShortWrite}
 	runs, poisoned, refused := 0, 0, 0
 	for _, w := range append(workloads(), randomWorkload(1), randomWorkload(2)) {

@@ -30,7 +30,12 @@ func number(t *testing.T, variable string, otherwise int) int {
 // synced then keeps nothing, everything, or twenty random selections of its sectors and names. PENSTOCK_CUT_STATES says
 // how many such states are looked at.
 func TestPowerCutsAtEveryCallOfEveryWorkload(t *testing.T) {
-	want := number(t, "PENSTOCK_CUT_STATES", 20_000)
+	t.Parallel()
+	want := 10_000
+	if os.Getenv("REQUIRE_INTEGRATION") == "1" {
+		want = 110_000
+	}
+	want = number(t, "PENSTOCK_CUT_STATES", want)
 	states, distinct, points, runs := 0, 0, 0, 0
 	all := workloads()
 	for seed := uint64(0); states < want || runs < len(all); seed++ {

@@ -183,6 +183,7 @@ func groupsOf(b []byte) (out []int) {
 // TestDamageIsSeen hurts every file of several data directories in twelve ways, one at a time: opening or reading says
 // which file is damaged, or everything acknowledged is there. PENSTOCK_DAMAGE_EVERY=1 hurts every byte.
 func TestDamageIsSeen(t *testing.T) {
+	t.Parallel()
 	detected, harmless, cases, files := map[string]int{}, map[string]int{}, 0, 0
 	for _, w := range append(workloads(), randomWorkload(3), randomWorkload(4)) {
 		for _, ending := range []string{"reopen", "kill", ""} {
