@@ -39,7 +39,7 @@ ifeq ($(filter-out cut,$(CAMPAIGN)),)
 	PENSTOCK_CUT_STATES=300000 $(GO) test -count=1 -timeout 60m -v -run 'TestPowerCutsAtEveryCallOfEveryWorkload|TestPowerCutsLeave' ./core/shardlog/local ./core/control ./core/stream
 endif
 ifeq ($(filter-out nth-call,$(CAMPAIGN)),)
-	$(GO) test -count=1 -timeout 60m -v -run TestTheNthCallFails ./core/shardlog/local
+	REQUIRE_INTEGRATION=1 $(GO) test -count=1 -timeout 60m -v -run TestTheNthCallFails ./core/shardlog/local
 endif
 ifeq ($(filter-out damage,$(CAMPAIGN)),)
 	PENSTOCK_DAMAGE_EVERY=1 $(GO) test -count=1 -timeout 60m -v -run TestDamageIsSeen ./core/shardlog/local
