@@ -42,7 +42,7 @@ ifeq ($(filter-out nth-call,$(CAMPAIGN)),)
 	REQUIRE_INTEGRATION=1 $(GO) test -count=1 -timeout 60m -v -run TestTheNthCallFails ./core/shardlog/local
 endif
 ifeq ($(filter-out damage,$(CAMPAIGN)),)
-	PENSTOCK_DAMAGE_EVERY=1 $(GO) test -count=1 -timeout 60m -v -run TestDamageIsSeen ./core/shardlog/local
+	REQUIRE_INTEGRATION=1 PENSTOCK_DAMAGE_EVERY=1 $(GO) test -count=1 -timeout 60m -v -run TestDamageIsSeen ./core/shardlog/local
 endif
 ifeq ($(filter-out kill-log,$(CAMPAIGN)),)
 	PENSTOCK_KILL_CYCLES=20000 $(GO) test -count=1 -timeout 120m -v -run TestWhatWasAcknowledgedSurvivesKill9 ./integration/faults
