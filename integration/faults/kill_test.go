@@ -58,7 +58,7 @@ func TestWhatWasAcknowledgedSurvivesKill9(t *testing.T) {
 		sum.acked, sum.read, sum.missing, sum.extra = sum.acked+know.acked, sum.read+know.read, sum.missing+know.missing, sum.extra+know.extra
 	}
 	t.Logf("campaign=kill-log kills=%d acked=%d read=%d missing=%d extra=%d", cycles, sum.acked, sum.read, sum.missing, sum.extra)
-	require.Greater(t, sum.acked, cycles)
+	require.Positive(t, sum.acked)
 }
 
 // child starts a child, kills it, or lets it kill itself, and takes in what it told.
