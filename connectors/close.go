@@ -12,6 +12,7 @@ func (s *session) close(ctx context.Context, reason string) error {
 		return err
 	}
 	f := s.flush
+	f.memory.Closing()
 	Step(ctx, "flush-closed")
 	if f.stale {
 		if err := s.w.retry(ctx, "rebuild", func() error { return f.rebuild(ctx, s.w, s.places()) }); err != nil {
@@ -43,7 +44,7 @@ func (s *session) close(ctx context.Context, reason string) error {
 	s.w.cfg.Events.planned(plan)
 	s.flush = nil
 	s.advance(spans, true)
-	s.doing = &execution{staging: f.staging, done: make(chan error, 1)}
+	s.doing = &execution{number: f.number, staging: f.staging, memory: f.memory, done: make(chan error, 1)}
 	go func(d *execution) { d.done <- s.w.execute(ctx, plan, d.staging, f.letters) }(s.doing)
 	return nil
 }
@@ -58,7 +59,7 @@ func (s *session) carry(ctx context.Context, f *flush, spans []PlanSpan) error {
 	for _, span := range spans {
 		s.w.cfg.Events.moved(span.Shard, span.Through, span.Counts)
 	}
-	return f.staging.Discard()
+	return f.discard()
 }
 
 // advance moves the shards' places to the ends of spans that are planned or carried.
@@ -97,5 +98,6 @@ func (s *session) executed(err error) error {
 	if derr := d.staging.Discard(); err == nil {
 		err = derr
 	}
+	d.memory.Close()
 	return err
 }

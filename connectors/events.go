@@ -12,6 +12,8 @@ import (
 type Events struct {
 	Lease      func(shard core.ShardID, state string)                             // held, lost, released
 	Schema     func(version int64, columns int)                                   // a new schema was committed
+	Absent     func(columns []string)                                             // columns that the pipeline names, and no record had yet: they are null
+	Asked      func(shard core.ShardID)                                           // a reader asks for the next batch; it waits at the shard's tip until Read
 	Read       func(b core.Batch, lag time.Duration)                              // a batch was read and went through the stages
 	Stale      func(pipeline string)                                              // the schema grew within a flush, which is rebuilt
 	Planned    func(p Plan)                                                       // a plan was committed, by this worker
@@ -30,6 +32,18 @@ func (e *Events) lease(s core.ShardID, state string) {
 func (e *Events) schema(version int64, columns int) {
 	if e.Schema != nil {
 		e.Schema(version, columns)
+	}
+}
+
+func (e *Events) absent(columns []string) {
+	if e.Absent != nil && len(columns) > 0 {
+		e.Absent(columns)
+	}
+}
+
+func (e *Events) asked(s core.ShardID) {
+	if e.Asked != nil {
+		e.Asked(s)
 	}
 }
 
@@ -72,6 +86,33 @@ func (e *Events) checkpoint(p Plan, took time.Duration) {
 func (e *Events) moved(s core.ShardID, through core.SequenceNumber, c Counts) {
 	if e.Moved != nil {
 		e.Moved(s, through, c)
+	}
+}
+
+// Join returns events that tell each of list, in order.
+func Join(list ...*Events) *Events {
+	return &Events{
+		Lease:      func(s core.ShardID, state string) { each(list, func(e *Events) { e.lease(s, state) }) },
+		Schema:     func(v int64, n int) { each(list, func(e *Events) { e.schema(v, n) }) },
+		Absent:     func(c []string) { each(list, func(e *Events) { e.absent(c) }) },
+		Asked:      func(s core.ShardID) { each(list, func(e *Events) { e.asked(s) }) },
+		Read:       func(b core.Batch, lag time.Duration) { each(list, func(e *Events) { e.read(b, lag) }) },
+		Stale:      func(name string) { each(list, func(e *Events) { e.stale(name) }) },
+		Planned:    func(p Plan) { each(list, func(e *Events) { e.planned(p) }) },
+		Resumed:    func(p Plan) { each(list, func(e *Events) { e.resumed(p) }) },
+		Checkpoint: func(p Plan, took time.Duration) { each(list, func(e *Events) { e.checkpoint(p, took) }) },
+		Retry: func(what string, attempt int, wait time.Duration, err error) {
+			each(list, func(e *Events) { e.retry(what, attempt, wait, err) })
+		},
+		Moved: func(s core.ShardID, through core.SequenceNumber, c Counts) {
+			each(list, func(e *Events) { e.moved(s, through, c) })
+		},
+	}
+}
+
+func each(list []*Events, tell func(*Events)) {
+	for _, e := range list {
+		tell(e)
 	}
 }
 

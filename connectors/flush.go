@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/core"
+	"github.com/penstock/penstock/core/memory"
 )
 
 // Why a flush closed.
@@ -51,6 +52,7 @@ type flush struct {
 	bytes   int64
 	records int64
 	opened  time.Time
+	memory  *memory.Account
 }
 
 // stage opens the staging of a flush, under its number and schema.
@@ -75,7 +77,9 @@ func (w *Worker) newFlush(ctx context.Context, b *bound) (*flush, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &flush{number: number, bound: b, staging: st, spans: map[core.ShardID]*PlanSpan{}, opened: time.Now()}, nil
+	return &flush{
+		number: number, bound: b, staging: st, spans: map[core.ShardID]*PlanSpan{}, opened: time.Now(), memory: w.memory.Account(),
+	}, nil
 }
 
 // span is the flush's part of a shard, begun at p if it is new.
@@ -119,7 +123,17 @@ func (f *flush) add(ctx context.Context, w *Worker, raw core.Batch, o outcome, p
 	for _, l := range letters {
 		f.held += l.size()
 	}
+	f.weigh()
 	return nil
+}
+
+// weigh tells the process's memory what the flush holds.
+func (f *flush) weigh() { f.memory.Set(f.staging.Stats().Memory + f.held) }
+
+// discard gives up a flush that is not planned, and its memory.
+func (f *flush) discard() error {
+	f.memory.Close()
+	return f.staging.Discard()
 }
 
 // makeStale drops what is staged; the spans stay.
@@ -129,6 +143,7 @@ func (f *flush) makeStale(w *Worker) {
 	}
 	f.stale = true
 	f.letters, f.held = nil, 0
+	f.weigh()
 	w.cfg.Events.stale(w.cfg.Pipeline)
 }
 
@@ -166,7 +181,7 @@ func (f *flush) full(cfg *WorkerConfig) string {
 		return reasonSize
 	case !f.stale && st.Outputs >= maxOutputs, len(f.spans) >= maxSpans:
 		return reasonOutputs
-	case f.held >= maxLetterBytes, cfg.Memory > 0 && st.Memory >= int64(cfg.Memory):
+	case f.held >= maxLetterBytes, f.memory.IsFull():
 		return reasonMemory
 	}
 	return ""
@@ -203,5 +218,6 @@ func (f *flush) rebuild(ctx context.Context, w *Worker, places map[core.ShardID]
 		f.spans[spans[i].Shard] = &spans[i]
 	}
 	f.stale = false
+	f.weigh()
 	return nil
 }

@@ -3,6 +3,7 @@ package connectors
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sort"
 
 	"github.com/apache/arrow/go/v17/arrow"
@@ -73,6 +74,21 @@ func (p *Program) bind(version int64, input *arrow.Schema) (*bound, error) {
 	return b, nil
 }
 
+// absent are the columns that the program names, and that neither the decoder nor a stage makes.
+func (b *bound) absent() []string {
+	var out []string
+	for _, name := range b.program.Pinned {
+		known := b.input.HasField(name) || slices.Contains(out, name)
+		for _, s := range b.stages {
+			known = known || s.stage.Schema().HasField(name)
+		}
+		if !known {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
 // outcome is what became of one raw batch.
 type outcome struct {
 	bound    *bound
@@ -84,12 +100,18 @@ type outcome struct {
 
 // run decodes raw and sends the rows through the stages.
 func (b *bound) run(ctx context.Context, raw core.Batch) (outcome, error) {
+	return b.runSeen(ctx, raw, func(string, core.Batch, *Verdicts) {})
+}
+
+// runSeen is run that shows what is left after decoding and after each stage, and the verdicts so far.
+func (b *bound) runSeen(ctx context.Context, raw core.Batch, see func(stage string, rows core.Batch, v *Verdicts)) (outcome, error) {
 	o := outcome{bound: b, verdicts: Verdicts{Stage: "decode"}}
 	var err error
 	if o.rows, o.drift, err = b.program.Decoder.Decode(ctx, raw, b.input, &o.verdicts); err != nil {
 		return o, fmt.Errorf("decode records %s to %s of %s: %w", raw.Span.First, raw.Span.Last, raw.Shard, err)
 	}
 	o.decoded = o.rows.NumRows() + int64(len(o.verdicts.Refused))
+	see("decode", o.rows, &o.verdicts)
 	for _, s := range b.stages {
 		o.verdicts.Stage = s.name
 		next, err := s.stage.Apply(ctx, o.rows, &o.verdicts)
@@ -98,6 +120,7 @@ func (b *bound) run(ctx context.Context, raw core.Batch) (outcome, error) {
 			return o, fmt.Errorf("%s: records %s to %s of %s: %w", s.name, raw.Span.First, raw.Span.Last, raw.Shard, err)
 		}
 		o.rows = next
+		see(s.name, o.rows, &o.verdicts)
 	}
 	return o, nil
 }
@@ -110,12 +133,12 @@ func through(raw core.Batch, seq core.SequenceNumber) core.Batch {
 		raw.Retain()
 		return raw
 	}
-	out := head(raw, cut)
+	out := Head(raw, cut)
 	return out
 }
 
-// head returns the first n records of raw, as a batch of its own.
-func head(raw core.Batch, n int) core.Batch {
+// Head returns the first n records of raw, as a batch of its own.
+func Head(raw core.Batch, n int) core.Batch {
 	out := raw.WithRows(raw.Rows.NewSlice(0, int64(n)))
 	out.Records = int64(n)
 	out.Span.Last = ""

@@ -78,7 +78,7 @@ func (s *schemas) widen(ctx context.Context, raw core.Batch) (*bound, error) {
 	}
 	defer unlock()
 	for {
-		input, err := s.wider(raw)
+		input, err := s.program.wider(s.current(), raw)
 		if err != nil {
 			return nil, err
 		}
@@ -95,6 +95,7 @@ func (s *schemas) widen(ctx context.Context, raw core.Batch) (*bound, error) {
 			s.all[b.version] = b
 			s.cur.Store(b)
 			s.events.schema(b.version, input.NumFields())
+			s.events.absent(b.absent())
 			return b, nil
 		case errors.Is(err, control.ErrConflict), errors.Is(err, control.ErrUnknown):
 			if err := s.refresh(ctx); err != nil {
@@ -113,23 +114,23 @@ func (s *schemas) version() int64 {
 	return 0
 }
 
-// wider is the schema that raw asks for.
-func (s *schemas) wider(raw core.Batch) (*arrow.Schema, error) {
+// wider is the schema that raw asks for, beyond that of cur, which is nil before the first.
+func (p *Program) wider(cur *bound, raw core.Batch) (*arrow.Schema, error) {
 	var have *arrow.Schema
 	sample := raw
 	switch {
-	case s.current() != nil:
-		have = s.current().input
+	case cur != nil:
+		have = cur.input
 	default:
-		if len(s.program.Declared) > 0 {
-			have = arrow.NewSchema(s.program.Declared, nil)
+		if len(p.Declared) > 0 {
+			have = arrow.NewSchema(p.Declared, nil)
 		}
 		if raw.NumRows() > firstSample {
-			sample = head(raw, firstSample)
+			sample = Head(raw, firstSample)
 			defer sample.Release()
 		}
 	}
-	input, err := s.program.Decoder.Widen(have, sample, s.program.pinned(have))
+	input, err := p.Decoder.Widen(have, sample, p.pinned(have))
 	if err != nil {
 		return nil, fmt.Errorf("infer the schema of records %s to %s of %s: %w", raw.Span.First, raw.Span.Last, raw.Shard, err)
 	}

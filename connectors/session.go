@@ -9,6 +9,7 @@ import (
 
 	"github.com/penstock/penstock/connectors/lease"
 	"github.com/penstock/penstock/core"
+	"github.com/penstock/penstock/core/memory"
 )
 
 // session is one run of the worker between two losses of a lease. Readers, one a shard, hand batches to one goroutine
@@ -28,7 +29,9 @@ type session struct {
 
 // execution is a plan being carried out.
 type execution struct {
+	number  int64
 	staging Staging
+	memory  *memory.Account
 	done    chan error
 }
 
@@ -54,19 +57,29 @@ func (w *Worker) session(ctx context.Context) error {
 	stopReading()
 	s.readers.Wait()
 	s.dropItems()
+	left := s.left()
 	if ctx.Err() != nil && (err == nil || errors.Is(err, ctx.Err())) {
 		err = s.close(writing, reasonShutdown)
 	}
-	return s.end(writing, err)
+	return s.end(writing, left, err)
 }
 
-// end waits for the plan in hand, gives the leases up and drops what was not planned.
-func (s *session) end(writing context.Context, err error) error {
+// ErrNotDrained says that the drain time ended before what was gathered was delivered. Nothing is lost: the next run
+// finishes the open plan, and reads the rest again from the checkpoints.
+var ErrNotDrained = errors.New("the drain time ended before everything was delivered; the next run delivers it")
+
+// end waits for the plan in hand, gives the leases up and drops what was not planned. left is what was not delivered when
+// the end began.
+func (s *session) end(writing context.Context, left string, err error) error {
 	if werr := s.wait(); err == nil {
 		err = werr
 	}
+	if err != nil && writing.Err() != nil && !IsPermanent(err) {
+		err = fmt.Errorf("%w (%s): %w", ErrNotDrained, left, err)
+	}
+	writing = context.WithoutCancel(writing)
 	if s.flush != nil {
-		err = errors.Join(err, s.flush.staging.Discard())
+		err = errors.Join(err, s.flush.discard())
 	}
 	for id, r := range s.shard {
 		if rerr := s.w.leases.Release(writing, r.lease); rerr != nil {
@@ -75,6 +88,18 @@ func (s *session) end(writing context.Context, err error) error {
 		s.w.cfg.Events.lease(id, "released")
 	}
 	return err
+}
+
+// left says what is not delivered yet.
+func (s *session) left() string {
+	out := "no plan is open"
+	if s.doing != nil {
+		out = fmt.Sprintf("plan %d is open", s.doing.number)
+	}
+	if s.flush != nil {
+		out += fmt.Sprintf(", %d records are gathered", s.flush.records)
+	}
+	return out
 }
 
 func (s *session) dropItems() {
@@ -122,6 +147,11 @@ func (s *session) run(reading, writing context.Context) error {
 			if err := s.close(writing, reasonAge); err != nil {
 				return err
 			}
+		case <-s.full():
+			stop()
+			if err := s.close(writing, reasonMemory); err != nil {
+				return err
+			}
 		case err := <-executed:
 			stop()
 			if err := s.executed(err); err != nil {
@@ -146,6 +176,14 @@ func (s *session) age() (<-chan time.Time, func()) {
 	}
 	t := time.NewTimer(time.Until(s.flush.opened.Add(time.Duration(s.w.cfg.Buffer.MaxAge))))
 	return t.C, func() { t.Stop() }
+}
+
+// full fires when the process needs the memory of the flush.
+func (s *session) full() <-chan struct{} {
+	if s.flush == nil || s.flush.memory == nil {
+		return nil
+	}
+	return s.flush.memory.Full()
 }
 
 // finished reports whether nothing is left to do, flushing what is gathered once no reader runs.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/penstock/penstock/connectors/lease"
 	"github.com/penstock/penstock/core"
+	"github.com/penstock/penstock/core/memory"
 )
 
 // item is what a shard's reader hands to the session: a batch and what became of it, or the end of the reading.
@@ -16,6 +17,7 @@ type item struct {
 	shard   core.ShardID
 	raw     core.Batch
 	outcome outcome
+	room    *memory.Room
 	ended   bool // the shard is closed and read to its end
 	reached bool // the reader got as far as it was asked to
 	err     error
@@ -24,6 +26,7 @@ type item struct {
 func (i item) release() {
 	i.raw.Release()
 	i.outcome.rows.Release()
+	i.room.Give()
 }
 
 // reading is a shard that a session reads.
@@ -56,8 +59,8 @@ func (s *session) readShard(ctx context.Context, r *reading) {
 	switch {
 	case errors.Is(err, io.EOF):
 		out.ended, out.err = true, nil
-	case err == nil:
-		out.reached = true
+	case err == nil, errors.Is(err, ErrCaughtUp):
+		out.reached, out.err = true, nil
 	}
 	s.send(ctx, out)
 }
@@ -69,52 +72,60 @@ func (s *session) readLoop(ctx context.Context, r *reading) error {
 		return err
 	}
 	defer in.Close() //nolint:errcheck // a reader has nothing to lose
-	for {
-		raw, err := in.Next(ctx)
+	ctx, stop := context.WithCancel(ctx)
+	batches := s.readAhead(ctx, r, in)
+	defer func() {
+		stop()
+		for d := range batches { // the reader is not in use any more when they end
+			d.drop()
+		}
+	}()
+	for d := range batches {
+		if d.err != nil {
+			return d.err
+		}
+		o, err := s.settle(ctx, d)
 		if err != nil {
+			d.raw.Release()
+			d.room.Give()
 			return err
 		}
-		o, err := s.process(ctx, raw)
-		if err != nil {
-			raw.Release()
-			return err
-		}
-		s.w.cfg.Events.read(raw, lag(raw))
-		reached := r.target != "" && raw.Span.Last.Compare(r.target) >= 0
-		if !s.send(ctx, item{shard: r.shard.ID, raw: raw, outcome: o}) {
+		s.w.cfg.Events.read(d.raw, lag(d.raw))
+		if !s.send(ctx, item{shard: r.shard.ID, raw: d.raw, outcome: o, room: d.room}) {
 			return ctx.Err()
 		}
-		if reached {
-			return nil
-		}
 	}
+	return ctx.Err()
 }
 
-// process runs raw under the newest schema, which it widens first if raw asks for it.
-func (s *session) process(ctx context.Context, raw core.Batch) (outcome, error) {
-	b := s.w.schemas.current()
-	for {
-		if b != nil {
-			o, err := b.run(ctx, raw)
-			if err != nil || !o.drift {
-				return o, err
-			}
-			wider, err := s.w.schemas.widen(ctx, raw)
-			if err == nil && wider == b {
-				return o, nil
-			}
-			o.rows.Release()
-			if err != nil {
-				return o, err
-			}
-			b = wider
-			continue
-		}
-		var err error
-		if b, err = s.w.schemas.widen(ctx, raw); err != nil {
-			return outcome{}, err
-		}
+const (
+	batchRoom = 8 << 20                // taken for a batch that is not read yet: a large one, raw and decoded
+	tipWait   = 100 * time.Millisecond // a reader that waits longer has read everything
+)
+
+// next reads the next batch. Room for a large one is taken before, so that readers of many shards that are behind do not
+// all hold one; it is given back while the reader waits at the tip, where batches are small.
+func (s *session) next(ctx context.Context, in Reader) (core.Batch, *memory.Room, error) {
+	room, err := s.w.memory.Take(ctx, batchRoom)
+	if err != nil {
+		return core.Batch{}, nil, err
 	}
+	t := time.AfterFunc(tipWait, room.Give)
+	raw, err := in.Next(ctx)
+	t.Stop()
+	if err != nil {
+		room.Give()
+		return raw, nil, err
+	}
+	need := 2*raw.Bytes + 64*raw.NumRows()
+	if room.Shrink(need) {
+		return raw, room, nil
+	}
+	room.Give() // before more is taken: who holds must not wait
+	if room, err = s.w.memory.Take(ctx, need); err != nil {
+		raw.Release()
+	}
+	return raw, room, err
 }
 
 // send hands an item over; false when ctx ended first, and then the item is released.

@@ -3,6 +3,7 @@ package connectors
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/apache/arrow/go/v17/arrow"
 
@@ -106,11 +107,21 @@ type Adopter interface {
 	Incarnations(ctx context.Context, pipeline string) ([]string, error)
 }
 
+// Previewer is the optional capability of a sink that can say where rows would go without writing anything.
+type Previewer interface {
+	// Preview counts the rows of b by the prefix, or whatever the destination has instead, under which they would stand.
+	// Rows that the sink would not take are refused into v.
+	Preview(f Flush, b core.Batch, v *Verdicts) (map[string]int64, error)
+}
+
 // Sweeper is the optional capability of a sink whose destination keeps what was staged by a worker that died.
 type Sweeper interface {
-	// Sweep removes what is old enough that no flush of the pipeline can still need it.
-	Sweep(ctx context.Context, pipeline string) error
+	// Sweep removes what the pipeline staged before a time, and never published.
+	Sweep(ctx context.Context, pipeline string, before time.Time) error
 }
+
+// SweepAfter is the age at which nothing staged can still be needed: no flush is that old.
+const SweepAfter = 24 * time.Hour
 
 // Restage marks an error of Publish after which this staging cannot go on: its plan is staged anew, from its spans.
 func Restage(err error) error { return &restageError{err} }

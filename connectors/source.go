@@ -2,6 +2,7 @@ package connectors
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/penstock/penstock/core"
@@ -51,6 +52,10 @@ type Source interface {
 // Finite is the optional capability of a source that ends: when every shard was read to io.EOF and Shards shows no new
 // one, a pipeline over it is done.
 type Finite interface{ Finite() bool }
+
+// ErrCaughtUp is returned by Reader.Next of a finite source where its shard stays open and yet nothing more comes in this
+// run. A later run goes on from the checkpoint.
+var ErrCaughtUp = errors.New("caught up")
 
 // Reader reads one shard in order. It is not safe for concurrent use.
 type Reader interface {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/penstock/penstock/connectors/lease"
 	"github.com/penstock/penstock/core/control"
+	"github.com/penstock/penstock/core/memory"
 )
 
 // WorkerConfig is what a worker needs to run one pipeline.
@@ -23,8 +24,8 @@ type WorkerConfig struct {
 	Lease       lease.Config
 
 	Buffer         BufferConfig
-	TargetFileSize ByteSize // encoded; an output that reaches it closes the flush. 0: no target
-	Memory         ByteSize // what a flush may hold in memory; 0: no bound but the buffer's
+	TargetFileSize ByteSize       // encoded; an output that reaches it closes the flush. 0: no target
+	Memory         *memory.Budget // shared by the pipelines of a process; nil: no bound but the buffer's
 	Drain          time.Duration
 	ShardSync      time.Duration // how often new shards are looked for. Default 1s
 	UntilCaughtUp  bool          // take each shard's tip at start, deliver through it, return
@@ -39,6 +40,7 @@ type Worker struct {
 	keys        keys
 	incarnation string
 	leases      *lease.Manager
+	memory      *memory.Holder
 	planner     *planner
 	schemas     *schemas
 	without     guards
@@ -59,7 +61,7 @@ func NewWorker(cfg WorkerConfig) (*Worker, error) {
 	if cfg.Drain <= 0 {
 		cfg.Drain = 10 * time.Second
 	}
-	return &Worker{cfg: cfg, keys: keys{cfg.Pipeline}, leases: lease.NewManager(cfg.Store, cfg.Lease)}, nil
+	return &Worker{cfg: cfg, keys: keys{cfg.Pipeline}, leases: lease.NewManager(cfg.Store, cfg.Lease), memory: cfg.Memory.Holder()}, nil
 }
 
 // maxReaders bounds the shards of a finite source that are read at once; those of a stream are all read.

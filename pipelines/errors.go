@@ -22,10 +22,11 @@ const (
 
 // Error is one mistake in a pipeline file: where, what and the cure.
 type Error struct {
-	File         string
-	Line, Column int
-	Path         string // stages[2].filter
-	What         string
+	File   string `json:"file"`
+	Line   int    `json:"line"`
+	Column int    `json:"column"`
+	Path   string `json:"path"` // stages[2].filter
+	What   string `json:"what"`
 }
 
 func (e Error) Error() string {
@@ -168,4 +169,21 @@ func unknown(name string, have []string) string {
 		out += "; did you mean " + best + "?"
 	}
 	return out
+}
+
+// hidden is an error whose text shows references where it would show their values.
+type hidden struct {
+	err  error
+	hide func(string) string
+}
+
+func (h *hidden) Error() string { return h.hide(h.err.Error()) }
+func (h *hidden) Unwrap() error { return h.err }
+
+// conceal hides the values of the spec's references in what err says.
+func (s *Spec) conceal(err error) error {
+	if err == nil || s.hide == nil {
+		return err
+	}
+	return &hidden{err, s.hide}
 }

@@ -8,10 +8,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
 	"github.com/penstock/penstock/core/control"
+	"github.com/penstock/penstock/core/memory"
 	"github.com/penstock/penstock/core/shardlog"
 	"github.com/penstock/penstock/core/shardlog/local"
 	"github.com/penstock/penstock/core/stream"
@@ -23,9 +25,14 @@ type Node struct {
 	Streams *stream.Store
 	Control *control.Store
 
+	memory *memory.Budget
 	engine *local.Engine
 	stop   context.CancelFunc
 	done   chan struct{}
+
+	mu      sync.Mutex      // guards what follows
+	running map[string]bool // pipelines of this process, by name
+	stdin   *stdin          // nil while no pipeline reads it
 }
 
 // dataFormat is the version of the data directory's layout; formatFile holds it.
@@ -38,12 +45,32 @@ const (
 // controlLog is the log of the control store.
 const controlLog shardlog.LogID = "control"
 
+// NodeConfig has a node's settings; zero means the documented default.
+type NodeConfig struct {
+	Memory *memory.Budget                        // of the process. Default 512 MiB, which the runtime is not held to
+	Synced func(bytes int64, took time.Duration) // told of each sync of the log. May be nil
+}
+
 // OpenNode opens the data directory, making it if it is not there. Only one process can have it.
 func OpenNode(ctx context.Context, dir string) (*Node, error) {
+	return NodeConfig{}.Open(ctx, dir)
+}
+
+// Open opens the data directory with the settings of c; see OpenNode.
+func (c NodeConfig) Open(ctx context.Context, dir string) (*Node, error) {
+	if c.Memory == nil {
+		b, err := memory.New(memory.Default)
+		if err != nil {
+			return nil, err
+		}
+		c.Memory = b
+	}
 	if err := checkFormat(dir); err != nil {
 		return nil, err
 	}
-	engine, err := local.Open(vfs.OS{}, filepath.Join(dir, "log"), local.Config{Vital: []shardlog.LogID{controlLog}})
+	engine, err := local.Open(vfs.OS{}, filepath.Join(dir, "log"), local.Config{
+		HotTail: c.Memory.HotTail(), Queue: c.Memory.Queue(), Synced: c.Synced, Vital: []shardlog.LogID{controlLog},
+	})
 	switch {
 	case errors.Is(err, vfs.ErrLocked):
 		return nil, fmt.Errorf("data directory %s is in use by another penstock process: stop it, or choose another with --data: %w", dir, err)
@@ -60,7 +87,9 @@ func OpenNode(ctx context.Context, dir string) (*Node, error) {
 		return nil, errors.Join(err, engine.Close())
 	}
 	trimming, stop := context.WithCancel(context.Background())
-	n := &Node{Streams: stream.NewStore(engine, table, by), Control: table, engine: engine, stop: stop, done: make(chan struct{})}
+	n := &Node{
+		Streams: stream.NewStore(engine, table, by), Control: table, memory: c.Memory, engine: engine, stop: stop, done: make(chan struct{}), running: map[string]bool{},
+	}
 	go n.trim(trimming)
 	return n, nil
 }
@@ -122,5 +151,11 @@ func (n *Node) Failed() <-chan struct{} { return n.engine.Failed() }
 func (n *Node) Close() error {
 	n.stop()
 	<-n.done
+	n.mu.Lock()
+	in := n.stdin
+	n.mu.Unlock()
+	if in != nil {
+		in.feed.close()
+	}
 	return errors.Join(n.Control.Close(), n.engine.Close())
 }

@@ -171,7 +171,7 @@ func (t *tree) mapping(out, n *yaml.Node, path string, depth int) {
 		key := n.Content[i]
 		at := join(path, key.Value)
 		switch first := seen[key.Value]; {
-		case key.Kind != yaml.ScalarNode || key.Tag == "!!null":
+		case key.Kind != yaml.ScalarNode || key.Tag == "!!null" && key.Value != "null": // a setting may be called null
 			t.add(key, path, "a key must be a word")
 			continue
 		case key.Tag == "!!merge":

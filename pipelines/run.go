@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"time"
 
@@ -22,24 +23,32 @@ type RunOptions struct {
 	Drain         time.Duration // how long what is buffered may take when ctx ends. Default 10s
 	Events        *connectors.Events
 	Env           func(string) (string, bool) // for specs that an open plan needs
+	Stdin         io.Reader                   // of a pipeline whose source is '-'
 }
 
 // Run runs a pipeline on the node until its source ends, it has caught up, or ctx ends and what was buffered is flushed.
 func (n *Node) Run(ctx context.Context, r *Registry, s *Spec, opts RunOptions) (err error) {
+	if err := n.begin(s.Name); err != nil {
+		return err
+	}
+	defer n.end(s.Name)
+	defer func() {
+		if ctx.Err() != nil && errors.Is(err, context.Canceled) && !errors.Is(err, connectors.ErrNotDrained) && !errors.Is(err, errLog) {
+			err = nil // it was asked to end before there was anything to flush
+		}
+	}()
 	program, err := r.Program(ctx, s)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, program.Sink.Close(context.WithoutCancel(ctx))) }()
-	if p, ok := program.Sink.(connectors.Prober); ok {
-		if err := p.Probe(ctx); err != nil {
-			return fmt.Errorf("pipeline %s: %w", s.Name, err)
-		}
+	if err := probe(ctx, program, s); err != nil {
+		return err
 	}
 	if sw, ok := program.Sink.(connectors.Sweeper); ok {
-		_ = sw.Sweep(ctx, s.Name) // it takes space, but is in nobody's way; the next run sweeps again
+		_ = sw.Sweep(ctx, s.Name, time.Now().Add(-connectors.SweepAfter)) // it takes space, but is in nobody's way; the next run sweeps again
 	}
-	source, err := n.source(ctx, s)
+	source, err := n.source(ctx, s, program, opts)
 	if err != nil {
 		return fmt.Errorf("pipeline %s: %w", s.Name, err)
 	}
@@ -55,7 +64,7 @@ func (n *Node) Run(ctx context.Context, r *Registry, s *Spec, opts RunOptions) (
 			return r.Stored(ctx, text, opts.Env)
 		},
 		Lease:  lease.Config{Owner: fmt.Sprintf("%d-%d", os.Getpid(), time.Now().UnixNano()), Exclusive: true},
-		Buffer: s.Buffer, Drain: opts.Drain, Adopt: opts.Adopt, Events: opts.Events,
+		Buffer: s.Buffer, Drain: opts.Drain, Adopt: opts.Adopt, Events: opts.Events, Memory: n.memory,
 		UntilCaughtUp: opts.UntilCaughtUp && (!ok || !finite.Finite()),
 	}
 	if t, ok := s.Sink.Config.(interface{ Target() connectors.ByteSize }); ok {
@@ -65,6 +74,15 @@ func (n *Node) Run(ctx context.Context, r *Registry, s *Spec, opts RunOptions) (
 	if err != nil {
 		return err
 	}
+	err = n.work(ctx, w)
+	if in, ok := source.(*stdinSource); ok && err == nil && ctx.Err() == nil {
+		err = n.endStdin(ctx, in)
+	}
+	return err
+}
+
+// work runs a worker for as long as the log does.
+func (n *Node) work(ctx context.Context, w *connectors.Worker) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	go func() {
@@ -74,20 +92,79 @@ func (n *Node) Run(ctx context.Context, r *Registry, s *Spec, opts RunOptions) (
 		case <-ctx.Done():
 		}
 	}()
-	err = w.Run(ctx)
+	err := w.Run(ctx)
 	if cause := context.Cause(ctx); errors.Is(cause, errLog) {
 		err = errors.Join(cause, err)
 	}
 	return err
 }
 
+// Check opens what a spec names and asks its destination whether it takes rows, without changing anything.
+func (n *Node) Check(ctx context.Context, r *Registry, s *Spec) (err error) {
+	program, err := r.Program(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, program.Sink.Close(context.WithoutCancel(ctx))) }()
+	if s.Source.Stream != "" {
+		if _, err := n.source(ctx, s, program, RunOptions{}); err != nil {
+			return fmt.Errorf("pipeline %s: %w", s.Name, err)
+		}
+	}
+	return probe(ctx, program, s)
+}
+
+// probe asks the destination of a pipeline whether it takes rows.
+func probe(ctx context.Context, program *connectors.Program, s *Spec) error {
+	p, ok := program.Sink.(connectors.Prober)
+	if !ok {
+		return nil
+	}
+	if err := p.Probe(ctx); err != nil {
+		return fmt.Errorf("pipeline %s: %w", s.Name, err)
+	}
+	return nil
+}
+
+// ErrRunning: a pipeline of that name runs in this process. Stop it first.
+var ErrRunning = errors.New("is running")
+
+// begin notes that a pipeline runs; only one of a name can.
+func (n *Node) begin(name string) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.running[name] {
+		return fmt.Errorf("pipeline %s %w in process %d already", name, ErrRunning, os.Getpid())
+	}
+	n.running[name] = true
+	return nil
+}
+
+func (n *Node) end(name string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.running, name)
+}
+
+// Idle returns ErrRunning while a pipeline runs: what would pull the ground from under it has to wait until it is stopped.
+func (n *Node) Idle(name string) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.running[name] {
+		return fmt.Errorf("pipeline %s %w in process %d: stop it first", name, ErrRunning, os.Getpid())
+	}
+	return nil
+}
+
 var errLog = errors.New("the log failed and cannot tell what is durable: start penstock again")
 
 // source opens what a spec reads.
-func (n *Node) source(ctx context.Context, s *Spec) (connectors.Source, error) {
+func (n *Node) source(ctx context.Context, s *Spec, program *connectors.Program, opts RunOptions) (connectors.Source, error) {
 	switch {
+	case s.Source.File != nil && s.Source.File.IsStdin():
+		return n.openStdin(ctx, s, framing(program.Decoder), opts.Stdin)
 	case s.Source.File != nil:
-		return file.New(*s.Source.File, n.Control, s.Name)
+		return file.New(*s.Source.File, framing(program.Decoder), n.Control, s.Name)
 	case s.Source.Generate != nil:
 		g, err := generator.New(*s.Source.Generate)
 		if err != nil {
@@ -100,4 +177,12 @@ func (n *Node) source(ctx context.Context, s *Spec) (connectors.Source, error) {
 		return nil, fmt.Errorf("%w: make it with penstock streams create %s", err, s.Source.Stream)
 	}
 	return streamsource.New(st), nil
+}
+
+// framing is how a decoder wants a text to be split.
+func framing(d connectors.Decoder) connectors.Framing {
+	if f, ok := d.(connectors.Framer); ok {
+		return f.Framing()
+	}
+	return connectors.Framing{}
 }

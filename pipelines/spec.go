@@ -28,7 +28,8 @@ type Spec struct {
 	Buffer     connectors.BufferConfig
 	Sink       Part
 	DeadLetter core.StreamName
-	Text       []byte // the file as YAML, environment variables as references
+	Tests      []Test
+	Text       []byte // the file as YAML without its tests, environment variables as references
 	Hash       string // of Text
 	hide       func(string) string
 }
@@ -51,23 +52,23 @@ type Source struct {
 
 // outline is the shape of a file, as far as it is the same for every pipeline.
 type outline struct {
-	Version    int                     `yaml:"version"`
-	Name       string                  `yaml:"name"`
+	Version    int                     `yaml:"version" jsonschema:"description=Of the format: 1."`
+	Name       string                  `yaml:"name" jsonschema:"description=Names the pipeline\\, its outputs and its dead letters: 1 to 100 of a-z 0-9 . _ -"`
 	Source     yaml.Node               `yaml:"source"`
 	Stages     []yaml.Node             `yaml:"stages"`
-	Buffer     connectors.BufferConfig `yaml:"buffer"`
+	Buffer     connectors.BufferConfig `yaml:"buffer" jsonschema:"description=When what is gathered is written. The first limit reached closes a flush."`
 	Sink       yaml.Node               `yaml:"sink"`
 	DeadLetter struct {
-		Stream core.StreamName `yaml:"stream"`
-	} `yaml:"dead_letter"`
+		Stream core.StreamName `yaml:"stream" jsonschema:"description=The stream that they go to. Default: the pipeline's name and .dead."`
+	} `yaml:"dead_letter" jsonschema:"description=Where rows go that cannot go on."`
 	Tests yaml.Node `yaml:"tests"`
 }
 
 // inlet is the shape of a source.
 type inlet struct {
-	Stream   core.StreamName   `yaml:"stream"`
-	File     *file.Config      `yaml:"file"`
-	Generate *generator.Config `yaml:"generate"`
+	Stream   core.StreamName   `yaml:"stream" jsonschema:"description=A stream of this node's log."`
+	File     *file.Config      `yaml:"file" jsonschema:"description=Files\\, a record a line; .gz and .zst are read as such."`
+	Generate *generator.Config `yaml:"generate" jsonschema:"description=Made-up events."`
 	Start    yaml.Node         `yaml:"start"`
 	Decode   yaml.Node         `yaml:"decode"`
 	Schema   yaml.Node         `yaml:"schema"`
@@ -82,6 +83,7 @@ func (r *Registry) Load(name string, text []byte, env func(string) (string, bool
 	if root == nil {
 		return nil, f.err()
 	}
+	tests := detach(root)
 	canonical, err := yaml.Marshal(root)
 	if err != nil {
 		f.add(root, "", "%v", err)
@@ -94,6 +96,7 @@ func (r *Registry) Load(name string, text []byte, env func(string) (string, bool
 	var o outline
 	if len(f.list) == 0 && d.into(root, "", &o) {
 		s.fill(d, r, root, &o)
+		s.fillTests(d, tests)
 	}
 	if err := f.err(); err != nil {
 		return nil, err

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -29,15 +30,36 @@ type codedError struct {
 func (e *codedError) Error() string { return e.err.Error() }
 func (e *codedError) Unwrap() error { return e.err }
 
-func usage(err error) error { return &codedError{exitUsage, err} }
+func usage(err error) error   { return coded(exitUsage, err) }
+func problem(err error) error { return coded(exitProblem, err) }
 
-func problem(err error) error { return &codedError{exitProblem, err} }
+func coded(code int, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &codedError{code, err}
+}
+
+// exitCode is what an error means to who called the command.
+func exitCode(err error) int {
+	var coded *codedError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &coded):
+		return coded.code
+	}
+	return exitFailed
+}
 
 // app is what every command shares.
 type app struct {
 	in       io.Reader
 	out, err io.Writer
 	json     bool
+	quiet    bool
+	result   any  // what the command answers under --json
+	streamed bool // what the command wrote is all: one JSON a line, or its help
 }
 
 // run runs one command line and returns its exit code. A first SIGINT or SIGTERM asks the command to end, a second one
@@ -46,25 +68,47 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // the second signal finds the default behaviour again
+	return execute(withCall(ctx, &call{args: args, in: in, out: out, err: errOut}), args, in, out, errOut)
+}
+
+// execute runs one command line, of this process or of another one that does not have the data directory.
+func execute(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
 	a := &app{in: in, out: out, err: errOut}
 	root := a.root()
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
-	if err == nil {
-		return exitOK
+	cmd, err := root.ExecuteContextC(ctx)
+	var exit *exitError
+	if errors.As(err, &exit) {
+		return exit.code
 	}
-	_, _ = fmt.Fprintf(errOut, "penstock: %v\n", err)
-	var coded *codedError
-	if errors.As(err, &coded) {
-		return coded.code
+	if err != nil {
+		_, _ = fmt.Fprintf(errOut, "penstock: %v\n", err)
 	}
-	return exitFailed
+	// A command line that is wrong may end before --json is read.
+	if (a.json || err != nil && slices.Contains(args, "--json")) && !a.streamed && !cobras(cmd) {
+		if werr := a.writeEnvelope(cmd, err); err == nil {
+			err = werr
+		}
+	}
+	return exitCode(err)
 }
+
+const about = `Penstock is a durable stream and the pipelines over it: records in, declarative YAML pipelines that decode, filter and
+transform them, and each row at its destination exactly once.
+
+Results go to standard output, progress and errors to standard error. With --json a command writes one object
+{"command", "ok", "result", "error"}; error has message, exit_code and, for pipeline files, mistakes with file, line,
+column, path and what. Commands that stream (tail) write one object a line instead.
+
+Exit codes: 0 done; 1 it ran and found something wrong; 2 the command line or a pipeline file is wrong; 3 something
+could not be done, such as a bucket that is not there or a disk without space.`
 
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "penstock",
 		Short:         "Streams into stores, exactly once: Kinesis, its connector library and Firehose in one binary",
+		Long:          about,
+		Example:       "  penstock quickstart\n  penstock init && penstock lint pipeline.yaml && penstock run pipeline.yaml",
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
@@ -72,7 +116,17 @@ func (a *app) root() *cobra.Command {
 	root.SetOut(a.out)
 	root.SetErr(a.err)
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print machine-readable JSON")
+	root.PersistentFlags().BoolVarP(&a.quiet, "quiet", "q", false, "print no progress")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
-	root.AddCommand(a.quickstart(), a.run(), a.lint(), a.verify(), a.streams(), a.put(), a.pipelines(), a.dlq(), a.version())
+	root.AddCommand(
+		a.quickstart(), a.initFile(), a.run(), a.lint(), a.test(), a.dryRun(), a.schema(), a.verify(),
+		a.streams(), a.put(), a.tail(), a.pipelines(), a.dlq(), a.version(),
+	)
+	help := root.HelpFunc()
+	root.SetHelpFunc(func(cmd *cobra.Command, args []string) {
+		a.streamed = true
+		help(cmd, args)
+	})
+	strict(root)
 	return root
 }

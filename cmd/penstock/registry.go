@@ -6,14 +6,18 @@ import (
 	"github.com/penstock/penstock/sinks/s3"
 	"github.com/penstock/penstock/transforms/cast"
 	"github.com/penstock/penstock/transforms/compute"
+	"github.com/penstock/penstock/transforms/csv"
 	"github.com/penstock/penstock/transforms/drop"
 	"github.com/penstock/penstock/transforms/filter"
 	"github.com/penstock/penstock/transforms/flatten"
 	"github.com/penstock/penstock/transforms/hash"
 	"github.com/penstock/penstock/transforms/json"
 	"github.com/penstock/penstock/transforms/keep"
+	"github.com/penstock/penstock/transforms/logline"
 	"github.com/penstock/penstock/transforms/mask"
 	"github.com/penstock/penstock/transforms/parsetimestamp"
+	"github.com/penstock/penstock/transforms/raw"
+	"github.com/penstock/penstock/transforms/regex"
 	"github.com/penstock/penstock/transforms/rename"
 
 	"github.com/penstock/penstock/connectors"
@@ -22,7 +26,11 @@ import (
 // registry is everything that a pipeline of this binary can be made of.
 func registry() *pipelines.Registry {
 	r := pipelines.NewRegistry()
+	pipelines.AddDecoder(r, "csv", csv.New)
 	pipelines.AddDecoder(r, "json", json.New)
+	pipelines.AddDecoder(r, "logline", logline.New)
+	pipelines.AddDecoder(r, "raw", raw.New)
+	pipelines.AddDecoder(r, "regex", regex.New)
 	transform(r, "cast", func(c cast.Config) (*cast.Transform, error) { return cast.New(c) })
 	transform(r, "compute", func(c compute.Config) (*compute.Transform, error) { return compute.New(c) })
 	transform(r, "drop", drop.New)

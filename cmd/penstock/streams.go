@@ -1,15 +1,10 @@
 package main
 
 import (
-	"bufio"
-	"encoding/json"
-	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/penstock/penstock/connectors"
-	"github.com/penstock/penstock/connectors/deadletter"
 	"github.com/penstock/penstock/core"
 	"github.com/penstock/penstock/core/stream"
 	"github.com/penstock/penstock/pipelines"
@@ -21,12 +16,13 @@ func (a *app) onNode(use, short string, args cobra.PositionalArgs, f func(cmd *c
 	cmd := &cobra.Command{Use: use, Short: short, Args: args, RunE: func(cmd *cobra.Command, args []string) error {
 		return classify(withNode(cmd.Context(), data, func(n *pipelines.Node) error { return f(cmd, n, args) }))
 	}}
-	cmd.Flags().StringVar(&data, "data", defaultData, "data directory")
+	cmd.ValidArgsFunction = noFiles
+	dataFlag(cmd, &data)
 	return cmd
 }
 
 func (a *app) streams() *cobra.Command {
-	root := &cobra.Command{Use: "streams", Short: "Make, look at and delete streams"}
+	root := &cobra.Command{Use: "streams", Short: "Make, look at and delete streams", Example: "  penstock streams create clicks --shards 4"}
 	var set stream.Settings
 	create := a.onNode("create NAME", "Make a stream", cobra.ExactArgs(1), func(cmd *cobra.Command, n *pipelines.Node, args []string) error {
 		info, err := n.Streams.Create(cmd.Context(), core.StreamName(args[0]), set)
@@ -35,6 +31,7 @@ func (a *app) streams() *cobra.Command {
 		}
 		return a.show(info, "stream %s has %d shards\n", info.Name, len(info.Shards))
 	})
+	create.Example = "  penstock streams create clicks --shards 4 --retention 168h"
 	create.Flags().IntVar(&set.Shards, "shards", 1, "shards that share the hash keys")
 	create.Flags().DurationVar(&set.Retention, "retention", stream.MinRetention, "how long records are kept, 24h to 8760h")
 	create.Flags().Int64Var(&set.MaxRecord, "max-record", stream.DefaultMaxRecord, "bytes of key and data that a record may have, up to 10485760")
@@ -43,28 +40,42 @@ func (a *app) streams() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if a.json {
-			return json.NewEncoder(a.out).Encode(infos)
-		}
-		for _, i := range infos {
-			_, _ = fmt.Fprintf(a.out, "%s\tshards=%d\tretention=%s\n", i.Name, len(i.Shards), i.Retention)
-		}
-		return nil
+		return a.answer(infos, func() {
+			for _, i := range infos {
+				a.printf("%s\tshards=%d\tretention=%s\n", i.Name, len(i.Shards), i.Retention)
+			}
+		})
 	})
+	list.Example = "  penstock streams list"
 	remove := a.onNode("delete NAME", "Delete a stream and its records", cobra.ExactArgs(1), func(cmd *cobra.Command, n *pipelines.Node, args []string) error {
-		return n.Streams.Delete(cmd.Context(), core.StreamName(args[0]))
+		if err := n.Streams.Delete(cmd.Context(), core.StreamName(args[0])); err != nil {
+			return err
+		}
+		return a.show(map[string]string{"deleted": args[0]}, "stream %s is deleted\n", args[0])
 	})
+	remove.Example = "  penstock streams delete clicks"
 	var keep time.Duration
 	retention := a.onNode("retention NAME", "Change how long records are kept", cobra.ExactArgs(1), func(cmd *cobra.Command, n *pipelines.Node, args []string) error {
-		return n.Streams.SetRetention(cmd.Context(), core.StreamName(args[0]), keep)
+		if err := n.Streams.SetRetention(cmd.Context(), core.StreamName(args[0]), keep); err != nil {
+			return err
+		}
+		return a.show(map[string]string{"stream": args[0], "retention": keep.String()}, "stream %s keeps its records for %s\n", args[0], keep)
 	})
+	retention.Example = "  penstock streams retention clicks --keep 168h"
 	retention.Flags().DurationVar(&keep, "keep", stream.MinRetention, "24h to 8760h")
 	root.AddCommand(create, list, a.describe(), remove, retention)
+	root.AddCommand(a.split(), a.merge(), a.maxRecord())
 	return root
 }
 
+// describedShard is a shard with the sequence number of its last record.
+type describedShard struct {
+	stream.Shard
+	Last core.SequenceNumber `json:"last"`
+}
+
 func (a *app) describe() *cobra.Command {
-	return a.onNode("describe NAME", "Show a stream's shards", cobra.ExactArgs(1), func(cmd *cobra.Command, n *pipelines.Node, args []string) error {
+	cmd := a.onNode("describe NAME", "Show a stream's shards", cobra.ExactArgs(1), func(cmd *cobra.Command, n *pipelines.Node, args []string) error {
 		s, err := n.Streams.Open(cmd.Context(), core.StreamName(args[0]))
 		if err != nil {
 			return err
@@ -73,129 +84,25 @@ func (a *app) describe() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if a.json {
-			return json.NewEncoder(a.out).Encode(info)
-		}
-		for _, sh := range info.Shards {
+		shards := make([]describedShard, len(info.Shards))
+		for i, sh := range info.Shards {
 			last, err := s.Last(cmd.Context(), sh.ID)
 			if err != nil {
 				return err
 			}
-			_, _ = fmt.Fprintf(a.out, "%s\t%s-%s\tlast=%s\n", sh.ID, sh.Range.Start, sh.Range.End, last)
+			shards[i] = describedShard{sh, last}
 		}
-		return nil
-	})
-}
-
-// show prints v as JSON, or a line.
-func (a *app) show(v any, format string, args ...any) error {
-	if a.json {
-		return json.NewEncoder(a.out).Encode(v)
-	}
-	_, err := fmt.Fprintf(a.out, format, args...)
-	return err
-}
-
-func (a *app) put() *cobra.Command {
-	var key string
-	cmd := a.onNode("put STREAM", "Put the lines of standard input, a record each", cobra.ExactArgs(1), func(cmd *cobra.Command, n *pipelines.Node, args []string) error {
-		s, err := n.Streams.Open(cmd.Context(), core.StreamName(args[0]))
-		if err != nil {
-			return err
-		}
-		in := bufio.NewScanner(a.in)
-		in.Buffer(make([]byte, 1<<16), stream.MaxMaxRecord+1)
-		var records []stream.Record
-		var total int64
-		flush := func() error {
-			results, err := s.Put(cmd.Context(), records)
-			if err != nil {
-				return err
+		out := struct {
+			stream.Info
+			Shards []describedShard `json:"shards"`
+		}{info, shards}
+		return a.answer(out, func() {
+			a.printf("stream %s: id=%s retention=%s max_record=%d created=%s\n", info.Name, info.ID, info.Retention, info.MaxRecord, info.Created.Format(time.RFC3339))
+			for _, sh := range shards {
+				a.printf("%s\n", shardLine(sh.Shard, sh.Last))
 			}
-			for i, r := range results {
-				if r.Err != nil {
-					return fmt.Errorf("line %d: %w", total+int64(i)+1, r.Err)
-				}
-			}
-			total += int64(len(records))
-			records = records[:0]
-			return nil
-		}
-		for in.Scan() {
-			k := key
-			if k == "" {
-				k = fmt.Sprint(total + int64(len(records)))
-			}
-			records = append(records, stream.Record{Key: k, Data: append([]byte(nil), in.Bytes()...)})
-			if len(records) == 1000 {
-				if err := flush(); err != nil {
-					return err
-				}
-			}
-		}
-		if err := in.Err(); err != nil {
-			return fmt.Errorf("read standard input after line %d: %w", total+int64(len(records)), err)
-		}
-		if err := flush(); err != nil {
-			return err
-		}
-		return a.show(map[string]int64{"records": total}, "%d records put into %s\n", total, args[0])
-	})
-	cmd.Flags().StringVar(&key, "key", "", "partition key of every record; left out, the line's number")
-	return cmd
-}
-
-func (a *app) pipelines() *cobra.Command {
-	root := &cobra.Command{Use: "pipelines", Short: "Look at and reset pipelines"}
-	list := a.onNode("list", "List the pipelines that ran", cobra.NoArgs, func(cmd *cobra.Command, n *pipelines.Node, _ []string) error {
-		names, err := connectors.ListPipelines(cmd.Context(), n.Control)
-		if err != nil || a.json {
-			return a.jsonOr(names, err)
-		}
-		for _, name := range names {
-			_, _ = fmt.Fprintln(a.out, name)
-		}
-		return nil
-	})
-	describe := a.onNode("describe NAME", "Show how far a pipeline got in each shard", cobra.ExactArgs(1), func(cmd *cobra.Command, n *pipelines.Node, args []string) error {
-		all, err := connectors.ListProgress(cmd.Context(), n.Control, args[0])
-		if err != nil || a.json {
-			return a.jsonOr(all, err)
-		}
-		for _, p := range all {
-			_, _ = fmt.Fprintf(a.out, "%s %s: checkpoint=%s open_plan=%d rows=%d written=%d filtered=%d dead=%d\n", p.Source, p.Shard, p.Checkpoint, p.OpenPlan,
-				p.Totals.Rows, p.Totals.Written, p.Totals.Filtered+p.Totals.Null, p.Totals.Dead)
-		}
-		return nil
-	})
-	reset := a.onNode("reset NAME", "Make a pipeline begin anew when it next runs", cobra.ExactArgs(1), func(cmd *cobra.Command, n *pipelines.Node, args []string) error {
-		return connectors.Reset(cmd.Context(), n.Control, args[0])
-	})
-	root.AddCommand(list, describe, reset)
-	return root
-}
-
-func (a *app) jsonOr(v any, err error) error {
-	if err != nil {
-		return err
-	}
-	return json.NewEncoder(a.out).Encode(v)
-}
-
-func (a *app) dlq() *cobra.Command {
-	root := &cobra.Command{Use: "dlq", Short: "Look at dead letters"}
-	root.AddCommand(a.onNode("list STREAM", "List the dead letters in a stream such as clicks-archive.dead", cobra.ExactArgs(1), func(cmd *cobra.Command, n *pipelines.Node, args []string) error {
-		s, err := deadletter.New(n.Streams, core.StreamName(args[0]))
-		if err != nil {
-			return err
-		}
-		return s.List(cmd.Context(), func(l connectors.DeadLetter) bool {
-			if a.json {
-				return json.NewEncoder(a.out).Encode(l) == nil
-			}
-			_, err := fmt.Fprintf(a.out, "%s %s %d %s %s: %s\n", l.Shard, l.Seq, l.Ord, l.Stage, l.Code, l.Reason)
-			return err == nil
 		})
-	}))
-	return root
+	})
+	cmd.Example = "  penstock streams describe clicks"
+	return cmd
 }

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"encoding/json"
-	"fmt"
 	"runtime"
 	"runtime/debug"
 
@@ -36,16 +34,14 @@ func readBuild() build {
 
 func (a *app) version() *cobra.Command {
 	return &cobra.Command{
-		Use:   "version",
-		Short: "Print what this binary is",
-		Args:  cobra.NoArgs,
+		Use:               "version",
+		Short:             "Print what this binary is",
+		Example:           "  penstock version",
+		Args:              cobra.NoArgs,
+		ValidArgsFunction: noFiles,
 		RunE: func(*cobra.Command, []string) error {
 			b := readBuild()
-			if a.json {
-				return json.NewEncoder(a.out).Encode(b)
-			}
-			_, err := fmt.Fprintf(a.out, "penstock %s (%s, %s)\n", b.Version, b.Go, b.Platform)
-			return err
+			return a.show(b, "penstock %s (%s, %s)\n", b.Version, b.Go, b.Platform)
 		},
 	}
 }

@@ -19,8 +19,9 @@ type Stream struct {
 	store *stream.Store
 	name  core.StreamName
 
-	mu   sync.Mutex // guards to
+	mu   sync.Mutex // guards what follows
 	open *stream.Stream
+	room int64 // bytes of key and data that a record of it may have
 }
 
 var _ connectors.DeadLetters = (*Stream)(nil)
@@ -33,22 +34,27 @@ func New(store *stream.Store, name core.StreamName) (*Stream, error) {
 	return &Stream{store: store, name: name}, nil
 }
 
-// maxLetter leaves the largest record, as base64, room in a letter.
-const maxLetter = stream.MaxMaxRecord
-
-// to is the stream, made if it is not there.
-func (s *Stream) to(ctx context.Context) (*stream.Stream, error) {
+// to is the stream, made if it is not there, and how large its records may be.
+func (s *Stream) to(ctx context.Context) (*stream.Stream, int64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.open != nil {
-		return s.open, nil
+		return s.open, s.room, nil
 	}
-	_, err := s.store.Create(ctx, s.name, stream.Settings{MaxRecord: maxLetter})
+	_, err := s.store.Create(ctx, s.name, stream.Settings{MaxRecord: stream.MaxInternal, Internal: true})
 	if err != nil && !errors.Is(err, stream.ErrExists) {
-		return nil, fmt.Errorf("make the dead-letter stream: %w", err)
+		return nil, 0, fmt.Errorf("make the dead-letter stream: %w", err)
 	}
-	s.open, err = s.store.Open(ctx, s.name)
-	return s.open, err
+	open, err := s.store.Open(ctx, s.name)
+	if err != nil {
+		return nil, 0, err
+	}
+	info, err := open.Info(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	s.open, s.room = open, info.MaxRecord
+	return s.open, s.room, nil
 }
 
 // Put returns nil once every letter is durable.
@@ -56,14 +62,17 @@ func (s *Stream) Put(ctx context.Context, letters []connectors.DeadLetter) error
 	if len(letters) == 0 {
 		return nil
 	}
-	to, err := s.to(ctx)
+	to, room, err := s.to(ctx)
 	if err != nil {
 		return err
 	}
 	records := make([]stream.Record, len(letters))
 	for i, l := range letters {
-		if records[i], err = record(l); err != nil {
+		if records[i], err = record(l, room); err != nil {
 			return err
+		}
+		if int64(len(records[i].Key)+len(records[i].Data)) > room {
+			return connectors.Permanent(fmt.Errorf("stream %s takes records of %d bytes, too few for a dead letter: name another stream in dead_letter", s.name, room))
 		}
 	}
 	results, err := to.Put(ctx, records)
@@ -78,12 +87,15 @@ func (s *Stream) Put(ctx context.Context, letters []connectors.DeadLetter) error
 	return nil
 }
 
-// record is a letter as a record. A raw record that has no room as base64 is cut, and the reason says so; the record
-// itself is still in its stream.
-func record(l connectors.DeadLetter) (stream.Record, error) {
-	if room := maxLetter/4*3 - 4096 - len(l.Key)*6 - len(l.Reason)*6; len(l.Raw) > max(room, 0) {
-		l.Reason = fmt.Sprintf("%s (the raw record of %d bytes is cut to %d)", l.Reason, len(l.Raw), max(room, 0))
-		l.Raw = l.Raw[:max(room, 0)]
+// envelope is how many bytes a letter has at most besides its raw record, key and reason.
+const envelope = 4096
+
+// record is a letter as a record of at most room bytes. A raw record that has no room as base64 is cut, and the reason
+// says so: a line of a file, which may be longer than any record, and is still there; or any where a user made the stream.
+func record(l connectors.DeadLetter, room int64) (stream.Record, error) {
+	if most := max(0, (int(room)-envelope-len(l.Key)*6-len(l.Reason)*6)/4*3); len(l.Raw) > most {
+		l.Reason = fmt.Sprintf("%s (the raw record of %d bytes is cut to %d)", l.Reason, len(l.Raw), most)
+		l.Raw = l.Raw[:most]
 	}
 	data, err := json.Marshal(l)
 	if err != nil {

@@ -2,6 +2,7 @@ package deadletter
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -13,31 +14,85 @@ import (
 	"github.com/penstock/penstock/core/vfs"
 )
 
-func TestLettersAreListedOnceByIdentity(t *testing.T) {
+// letters are dead letters kept in a stream of an engine in memory, and the streams of that.
+func letters(t *testing.T) (*Stream, *stream.Store) {
+	t.Helper()
 	e, err := local.Open(vfs.NewMem(), "/log", local.Config{})
 	require.NoError(t, err)
-	defer func() { require.NoError(t, e.Close()) }()
+	t.Cleanup(func() { require.NoError(t, e.Close()) })
 	c, err := control.Open(t.Context(), e, "control", "test", control.Config{})
 	require.NoError(t, err)
-	defer func() { require.NoError(t, c.Close()) }()
-	s, err := New(stream.NewStore(e, c, "test"), "p.dead")
+	t.Cleanup(func() { require.NoError(t, c.Close()) })
+	store := stream.NewStore(e, c, "test")
+	s, err := New(store, "p.dead")
 	require.NoError(t, err)
-	list := func() (out []connectors.DeadLetter) {
-		require.NoError(t, s.List(t.Context(), func(l connectors.DeadLetter) bool {
-			out = append(out, l)
-			return true
-		}))
-		return out
-	}
-	require.Empty(t, list())
+	return s, store
+}
+
+func list(t *testing.T, s *Stream) (out []connectors.DeadLetter) {
+	t.Helper()
+	require.NoError(t, s.List(t.Context(), func(l connectors.DeadLetter) bool {
+		out = append(out, l)
+		return true
+	}))
+	return out
+}
+
+func TestLettersAreListedOnceByIdentity(t *testing.T) {
+	s, _ := letters(t)
+	require.Empty(t, list(t, s))
 	a := connectors.DeadLetter{Pipeline: "p", Incarnation: "i", Shard: "shardId-0", Seq: "1", Stage: "decode", Code: "bad_json", Raw: []byte("{")}
 	b := a
-	b.Seq, b.Raw = "2", bytes.Repeat([]byte("x"), 10<<20)
+	b.Seq = "2"
 	require.NoError(t, s.Put(t.Context(), []connectors.DeadLetter{a, b}))
 	require.NoError(t, s.Put(t.Context(), []connectors.DeadLetter{a}))
-	got := list()
-	require.Len(t, got, 2)
-	require.Equal(t, a, got[0])
-	require.Contains(t, got[1].Reason, "the raw record of 10485760 bytes is cut to")
-	require.Greater(t, len(got[1].Raw), 7<<20)
+	require.Equal(t, []connectors.DeadLetter{a, b}, list(t, s))
+}
+
+// TestTheLargestRecordIsWholeInItsLetter: a letter can be sent on as it came, whatever came.
+func TestTheLargestRecordIsWholeInItsLetter(t *testing.T) {
+	s, _ := letters(t)
+	key := strings.Repeat("\x01", stream.MaxKey) // each takes six bytes in JSON
+	l := connectors.DeadLetter{
+		Pipeline: "p", Incarnation: "i", Shard: "shardId-0", Seq: "1", Stage: "decode", Code: "bad_json", Key: key,
+		Reason: strings.Repeat("because ", 1000), Raw: bytes.Repeat([]byte{0xff}, stream.MaxMaxRecord-len(key)),
+	}
+	require.NoError(t, s.Put(t.Context(), []connectors.DeadLetter{l}))
+	require.Equal(t, []connectors.DeadLetter{l}, list(t, s))
+}
+
+func TestALetterIsCutToWhatItsStreamTakes(t *testing.T) {
+	for name, c := range map[string]struct {
+		takes int64 // 0: the stream is made by the first letter
+		raw   int
+		least int
+	}{
+		"a line of a file may be longer than any record": {0, 20 << 20, 10 << 20},
+		"a stream that a user made":                      {stream.DefaultMaxRecord, 2 << 20, 700 << 10},
+		"a stream of an earlier version":                 {stream.MaxMaxRecord, 10 << 20, 7 << 20},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, store := letters(t)
+			if c.takes > 0 {
+				_, err := store.Create(t.Context(), "p.dead", stream.Settings{MaxRecord: c.takes})
+				require.NoError(t, err)
+			}
+			l := connectors.DeadLetter{Pipeline: "p", Shard: "shardId-0", Seq: "1", Key: "k", Reason: "no JSON", Raw: bytes.Repeat([]byte("x"), c.raw)}
+			require.NoError(t, s.Put(t.Context(), []connectors.DeadLetter{l}))
+			got := list(t, s)
+			require.Len(t, got, 1)
+			require.Contains(t, got[0].Reason, "no JSON (the raw record of")
+			require.Greater(t, len(got[0].Raw), c.least)
+		})
+	}
+}
+
+// TestAStreamThatTakesNoLetterIsSaid: trying again for ever would stop the pipeline without a word.
+func TestAStreamThatTakesNoLetterIsSaid(t *testing.T) {
+	s, store := letters(t)
+	_, err := store.Create(t.Context(), "p.dead", stream.Settings{MaxRecord: 100})
+	require.NoError(t, err)
+	err = s.Put(t.Context(), []connectors.DeadLetter{{Pipeline: "p", Shard: "shardId-0", Seq: "1", Raw: []byte("x")}})
+	require.ErrorContains(t, err, "p.dead takes records of 100 bytes, too few for a dead letter: name another stream in dead_letter")
+	require.True(t, connectors.IsPermanent(err))
 }

@@ -2,19 +2,16 @@ package file
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/apache/arrow/go/v17/arrow"
-	"github.com/apache/arrow/go/v17/arrow/array"
-	"github.com/apache/arrow/go/v17/arrow/memory"
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 
@@ -22,27 +19,27 @@ import (
 	"github.com/penstock/penstock/core"
 )
 
-// Bounds of a batch, and of a line.
+// Bounds of a batch.
 const (
 	batchRows  = 8192
 	batchBytes = 1 << 20
-	maxLine    = 64 << 20
 )
 
 // pollEvery is how often the end of a followed file is looked at.
 const pollEvery = 200 * time.Millisecond
 
-// reader reads the lines of one run of bytes.
+// reader reads the records of one run of bytes.
 type reader struct {
 	shard  core.ShardID
 	run    run
-	follow bool
+	text   text
+	split  splitter
+	headed bool   // a header is still to be read
+	header []byte // with a line end; put before every record
 
-	f      *os.File
-	zr     io.Closer
-	in     *bufio.Reader
-	off    int64 // of the next line, in the decompressed text
-	broken []byte
+	f  *os.File
+	zr io.Closer
+	b  batch
 }
 
 // At is the sequence number of the line at an offset.
@@ -51,7 +48,7 @@ func (*reader) At(handle, _ int64) core.SequenceNumber {
 }
 
 // open opens the file where the run begins.
-func (r *reader) open() error {
+func (r *reader) open(header bool) error {
 	f, err := os.Open(r.run.Path)
 	if err != nil {
 		return connectors.Permanent(err)
@@ -60,38 +57,82 @@ func (r *reader) open() error {
 	if hash, _, err := hashPrefix(r.run.Path, r.run.Prefix); err != nil || hash != r.run.Hash {
 		return connectors.Permanent(errors.Join(fmt.Errorf("file %s changed at its beginning since it was listed: run again to read it anew", r.run.Path), err))
 	}
-	if !r.compressed() {
-		if _, err := f.Seek(r.run.from, io.SeekStart); err != nil {
-			return fmt.Errorf("seek in %s: %w", r.run.Path, err)
+	from := r.run.from
+	if r.compressed() {
+		if r.text.follow {
+			return connectors.Permanent(fmt.Errorf("file %s is compressed, and cannot be followed", r.run.Path))
 		}
-		r.off = r.run.from
-		r.in = bufio.NewReaderSize(&io.LimitedReader{R: f, N: r.run.to - r.run.from}, 1<<18)
-		return nil
-	}
-	if r.follow {
-		return connectors.Permanent(fmt.Errorf("file %s is compressed, and cannot be followed", r.run.Path))
-	}
-	if r.run.from > 0 { // what stands before the run has a length that only decompressing tells
-		if err := r.decompress(r.run.from); err != nil {
-			return err
+		if from > 0 { // what stands before the run has a length that only decompressing tells
+			if err := r.decompress(from); err != nil {
+				return err
+			}
+			if from, err = io.Copy(io.Discard, r.text.in); err != nil {
+				return fmt.Errorf("decompress %s: %w", r.run.Path, err)
+			}
 		}
-		n, err := io.Copy(io.Discard, r.in)
-		if err != nil {
-			return fmt.Errorf("decompress %s: %w", r.run.Path, err)
-		}
-		r.off = n
 	}
-	if err := r.decompress(r.run.to); err != nil {
+	if err := r.begin(header); err != nil {
 		return err
 	}
-	return r.discard(r.off)
+	return r.seek(max(from, r.text.off))
+}
+
+// begin opens the text, and goes on after its byte order mark and its header.
+func (r *reader) begin(header bool) error {
+	if r.compressed() {
+		if err := r.decompress(r.run.to); err != nil {
+			return err
+		}
+	} else {
+		r.text.in = bufio.NewReaderSize(&io.LimitedReader{R: r.f, N: r.run.to}, bufferBytes)
+	}
+	if err := r.text.skipMark(); err != nil {
+		return fmt.Errorf("read %s: %w", r.run.Path, err)
+	}
+	r.headed = header
+	if err := noEOF(r.readHeader()); err != nil {
+		return fmt.Errorf("read the header of %s: %w", r.run.Path, err)
+	}
+	return nil
+}
+
+// readHeader reads the header, if there is one to read. A followed file may not have all of it yet: io.EOF.
+func (r *reader) readHeader() error {
+	if !r.headed {
+		return nil
+	}
+	line, _, err := r.split.next(&r.text)
+	if err != nil {
+		return err
+	}
+	r.headed, r.header = false, append(slices.Clone(line), '\n')
+	return nil
+}
+
+// seek goes on at a place of the text that is not before the one where it stands.
+func (r *reader) seek(off int64) error {
+	if off == r.text.off {
+		return nil
+	}
+	if r.compressed() {
+		if _, err := io.CopyN(io.Discard, r.text.in, off-r.text.off); err != nil {
+			return fmt.Errorf("decompress %s: %w", r.run.Path, err)
+		}
+	} else {
+		if _, err := r.f.Seek(off, io.SeekStart); err != nil {
+			return fmt.Errorf("seek in %s: %w", r.run.Path, err)
+		}
+		r.text.in.Reset(&io.LimitedReader{R: r.f, N: r.run.to - off})
+	}
+	r.text.off = off
+	return nil
 }
 
 func (r *reader) compressed() bool {
 	return strings.HasSuffix(r.run.Path, ".gz") || strings.HasSuffix(r.run.Path, ".zst")
 }
 
-// decompress makes r.in the text of the file's first n bytes.
+// decompress makes the text that of the file's first n bytes.
 func (r *reader) decompress(n int64) error {
 	if r.zr != nil {
 		_ = r.zr.Close() // it was only read
@@ -100,96 +141,48 @@ func (r *reader) decompress(n int64) error {
 	if _, err := r.f.Seek(0, io.SeekStart); err != nil {
 		return fmt.Errorf("seek in %s: %w", r.run.Path, err)
 	}
-	raw := bufio.NewReaderSize(io.LimitReader(r.f, n), 1<<18)
+	raw := bufio.NewReaderSize(io.LimitReader(r.f, n), bufferBytes)
 	if strings.HasSuffix(r.run.Path, ".gz") {
 		zr, err := gzip.NewReader(raw)
 		if err != nil {
 			return connectors.Permanent(fmt.Errorf("decompress %s: %w", r.run.Path, err))
 		}
-		r.zr, r.in = zr, bufio.NewReaderSize(zr, 1<<18)
+		r.zr, r.text.in = zr, bufio.NewReaderSize(zr, bufferBytes)
 		return nil
 	}
 	zr, err := zstd.NewReader(raw, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(1<<28))
 	if err != nil {
 		return connectors.Permanent(fmt.Errorf("decompress %s: %w", r.run.Path, err))
 	}
-	r.zr, r.in = zr.IOReadCloser(), bufio.NewReaderSize(zr, 1<<18)
+	r.zr, r.text.in = zr.IOReadCloser(), bufio.NewReaderSize(zr, bufferBytes)
 	return nil
 }
 
-// discard skips n bytes of the text.
-func (r *reader) discard(n int64) error {
-	if _, err := io.CopyN(io.Discard, r.in, n); err != nil {
-		return fmt.Errorf("decompress %s: %w", r.run.Path, err)
-	}
-	return nil
-}
-
-// skipTo goes on after the line at off.
+// skipTo goes on after the record at off.
 func (r *reader) skipTo(off int64) error {
-	if off < r.off {
-		return fmt.Errorf("the shard begins at byte %d", r.off)
+	if off < r.text.off {
+		return fmt.Errorf("the records of the shard begin at byte %d", r.text.off)
 	}
-	if !r.compressed() {
-		if _, err := r.f.Seek(off, io.SeekStart); err != nil {
-			return err
-		}
-		r.in.Reset(&io.LimitedReader{R: r.f, N: r.run.to - off})
-	} else if err := r.discard(off - r.off); err != nil {
+	if err := r.seek(off); err != nil {
 		return err
 	}
-	r.off = off
-	line, err := r.line()
-	if err != nil && !errors.Is(err, io.EOF) {
-		return err
-	}
-	r.off += int64(len(line))
-	return nil
+	return r.split.after(&r.text)
 }
 
-// line reads a line with its end, which the last one of a file may lack. A followed file's last line without an end is
-// kept until the end comes.
-func (r *reader) line() ([]byte, error) {
-	line, err := r.in.ReadSlice('\n')
-	if err == nil && len(r.broken) == 0 {
-		return line, nil
-	}
-	for {
-		r.broken = append(r.broken, line...)
-		if err == nil || !errors.Is(err, bufio.ErrBufferFull) {
-			break
-		}
-		if len(r.broken) > maxLine {
-			return nil, connectors.Permanent(fmt.Errorf("file %s: the line at byte %d is longer than %d bytes: split it", r.run.Path, r.off, maxLine))
-		}
-		line, err = r.in.ReadSlice('\n')
-	}
-	if errors.Is(err, io.EOF) {
-		if r.follow || len(r.broken) == 0 {
-			return nil, io.EOF
-		}
-		err = nil
-	}
-	line, r.broken = r.broken, nil
-	return line, err
-}
-
-// Next returns the next lines.
+// Next returns the next records.
 func (r *reader) Next(ctx context.Context) (core.Batch, error) {
-	b := array.NewRecordBuilder(memory.DefaultAllocator, core.RawSchema())
-	defer b.Release()
-	out := core.Batch{Shard: r.shard, Sequences: r}
 	for {
-		err := r.fill(b, &out)
-		if out.Records > 0 && (err == nil || errors.Is(err, io.EOF)) {
-			out.Rows = b.NewRecord()
+		err := r.fill()
+		if r.b.rows() > 0 && (err == nil || errors.Is(err, io.EOF)) {
+			out := r.b.take(r.shard, r.run.Seen)
+			out.Sequences = r
 			out.Span = core.Span{First: out.SequenceOf(0), Last: out.SequenceOf(int(out.Records) - 1)}
 			return out, nil
 		}
 		if err != nil && !errors.Is(err, io.EOF) {
 			return core.Batch{}, fmt.Errorf("read %s: %w", r.run.Path, err)
 		}
-		if !r.follow {
+		if !r.text.follow {
 			return core.Batch{}, io.EOF
 		}
 		t := time.NewTimer(pollEvery)
@@ -202,26 +195,17 @@ func (r *reader) Next(ctx context.Context) (core.Batch, error) {
 	}
 }
 
-// fill appends lines until the batch is full or the text ends. Empty lines are no records.
-func (r *reader) fill(b *array.RecordBuilder, out *core.Batch) error {
-	for out.Records < batchRows && out.Bytes < batchBytes {
-		line, err := r.line()
+// fill appends records until the batch is full or the text ends.
+func (r *reader) fill() error {
+	if err := r.readHeader(); err != nil {
+		return err
+	}
+	for r.b.rows() < batchRows && len(r.b.data) < batchBytes {
+		record, at, err := r.split.next(&r.text)
 		if err != nil {
 			return err
 		}
-		at := r.off
-		r.off += int64(len(line))
-		text := bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r"))
-		if len(text) == 0 {
-			continue
-		}
-		b.Field(0).(*array.Int64Builder).Append(at)
-		b.Field(1).(*array.Int32Builder).Append(0)
-		b.Field(2).(*array.TimestampBuilder).Append(arrow.Timestamp(r.run.Seen))
-		b.Field(3).(*array.StringBuilder).Append(string(r.shard))
-		b.Field(4).(*array.BinaryBuilder).Append(text)
-		out.Records++
-		out.Bytes += int64(len(text))
+		r.b.add(at, r.header, record)
 	}
 	return nil
 }

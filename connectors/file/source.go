@@ -21,6 +21,7 @@ import (
 // Source is a set of files. It is safe for concurrent use.
 type Source struct {
 	cfg      Config
+	framing  connectors.Framing
 	store    lease.Store
 	pipeline string
 
@@ -42,12 +43,16 @@ var (
 	_ connectors.Finite = (*Source)(nil)
 )
 
-// New returns a source over the files that cfg names. What was read of them is remembered in store, by pipeline.
-func New(cfg Config, store lease.Store, pipeline string) (*Source, error) {
+// New returns a source over the files that cfg names, whose texts are split as framing says unless cfg says otherwise.
+// What was read of them is remembered in store, by pipeline.
+func New(cfg Config, framing connectors.Framing, store lease.Store, pipeline string) (*Source, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	return &Source{cfg: cfg, store: store, pipeline: pipeline, pinned: map[string]bool{}, shards: map[core.ShardID]run{}}, nil
+	if cfg.IsStdin() {
+		return nil, fmt.Errorf("standard input cannot be read again, and so is no file: %w", core.ErrInvalid)
+	}
+	return &Source{cfg: cfg, framing: framing, store: store, pipeline: pipeline, pinned: map[string]bool{}, shards: map[core.ShardID]run{}}, nil
 }
 
 // ID is the same for every set of files: a shard is known by its file.
@@ -147,7 +152,7 @@ func (s *Source) Resolve(_ context.Context, _ core.ShardID, start connectors.Sta
 	return "", connectors.Permanent(fmt.Errorf("files start at trim_horizon, not at %q: %w", start.Kind, core.ErrInvalid))
 }
 
-// Read returns a reader of the lines after the one at an offset.
+// Read returns a reader of the records after the one at an offset.
 func (s *Source) Read(_ context.Context, shard core.ShardID, after core.SequenceNumber) (connectors.Reader, error) {
 	s.mu.Lock()
 	r, ok := s.shards[shard]
@@ -155,8 +160,10 @@ func (s *Source) Read(_ context.Context, shard core.ShardID, after core.Sequence
 	if !ok {
 		return nil, fmt.Errorf("shard %s is not one of the files", shard)
 	}
-	rd := &reader{shard: shard, run: r, follow: s.cfg.Follow}
-	if err := rd.open(); err != nil {
+	rd := &reader{
+		shard: shard, run: r, text: text{name: "file " + r.Path, follow: s.cfg.Follow}, split: splitterOf(s.cfg.Format, s.framing),
+	}
+	if err := rd.open(headed(s.cfg.Format, s.framing)); err != nil {
 		return nil, errors.Join(err, rd.Close())
 	}
 	if after == "" {

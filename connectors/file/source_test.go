@@ -17,6 +17,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/stretchr/testify/require"
 
+	"github.com/penstock/penstock/connectors"
 	"github.com/penstock/penstock/core"
 	"github.com/penstock/penstock/core/control"
 	"github.com/penstock/penstock/core/shardlog/local"
@@ -68,7 +69,7 @@ func numbered(n int) (text string, want []string) {
 	return b.String(), want
 }
 
-func write(t *testing.T, name, text string) {
+func write(t testing.TB, name, text string) {
 	t.Helper()
 	b := []byte(text)
 	var buf bytes.Buffer
@@ -97,7 +98,7 @@ func TestLinesAreReadFromAnywhereInEveryCompression(t *testing.T) {
 			text, want := numbered(20_000)
 			name := filepath.Join(t.TempDir(), "a"+ext)
 			write(t, name, text)
-			s, err := New(Config{Paths: []string{name}}, table(t), "p")
+			s, err := New(Config{Paths: []string{name}}, connectors.Framing{}, table(t), "p")
 			require.NoError(t, err)
 			shards, err := s.Shards(t.Context())
 			require.NoError(t, err)
@@ -120,7 +121,7 @@ func TestRunningAgainSeesOnlyNewFilesAndNewBytes(t *testing.T) {
 		t.Run(ext, func(t *testing.T) {
 			dir, store := t.TempDir(), table(t)
 			list := func() (ids []core.ShardID, s *Source) {
-				s, err := New(Config{Paths: []string{filepath.Join(dir, "*"+ext)}}, store, "p")
+				s, err := New(Config{Paths: []string{filepath.Join(dir, "*"+ext)}}, connectors.Framing{}, store, "p")
 				require.NoError(t, err)
 				shards, err := s.Shards(t.Context())
 				require.NoError(t, err)
@@ -152,7 +153,7 @@ func TestRunningAgainSeesOnlyNewFilesAndNewBytes(t *testing.T) {
 func TestAnotherFileUnderTheSameNameIsAnotherShard(t *testing.T) {
 	name, store := filepath.Join(t.TempDir(), "a.log"), table(t)
 	ids := func() core.ShardID {
-		s, err := New(Config{Paths: []string{name}}, store, "p")
+		s, err := New(Config{Paths: []string{name}}, connectors.Framing{}, store, "p")
 		require.NoError(t, err)
 		shards, err := s.Shards(t.Context())
 		require.NoError(t, err)
@@ -167,7 +168,7 @@ func TestAnotherFileUnderTheSameNameIsAnotherShard(t *testing.T) {
 func TestAFollowedFileIsReadAsItGrows(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "a.log")
 	write(t, name, "one\ntw")
-	s, err := New(Config{Paths: []string{name}, Follow: true}, table(t), "p")
+	s, err := New(Config{Paths: []string{name}, Follow: true}, connectors.Framing{}, table(t), "p")
 	require.NoError(t, err)
 	shards, err := s.Shards(t.Context())
 	require.NoError(t, err)
@@ -190,12 +191,12 @@ func TestAFollowedFileIsReadAsItGrows(t *testing.T) {
 }
 
 func TestAMissingFileIsSaid(t *testing.T) {
-	s, err := New(Config{Paths: []string{"/nowhere/*.log"}}, table(t), "p")
+	s, err := New(Config{Paths: []string{"/nowhere/*.log"}}, connectors.Framing{}, table(t), "p")
 	require.NoError(t, err)
 	_, err = s.Shards(t.Context())
 	require.ErrorContains(t, err, "/nowhere/*.log: nothing matches")
-	_, err = New(Config{}, nil, "p")
+	_, err = New(Config{}, connectors.Framing{}, nil, "p")
 	require.ErrorIs(t, err, core.ErrInvalid)
-	_, err = New(Config{Paths: []string{"[a"}}, nil, "p")
+	_, err = New(Config{Paths: []string{"[a"}}, connectors.Framing{}, nil, "p")
 	require.ErrorIs(t, err, core.ErrInvalid)
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/penstock/penstock/connectors"
 	"github.com/penstock/penstock/core"
@@ -36,11 +37,12 @@ type Sink struct {
 }
 
 var (
-	_ connectors.Sink     = (*Sink)(nil)
-	_ connectors.Verifier = (*Sink)(nil)
-	_ connectors.Adopter  = (*Sink)(nil)
-	_ connectors.Prober   = (*Sink)(nil)
-	_ connectors.Sweeper  = (*Sink)(nil)
+	_ connectors.Sink      = (*Sink)(nil)
+	_ connectors.Verifier  = (*Sink)(nil)
+	_ connectors.Adopter   = (*Sink)(nil)
+	_ connectors.Prober    = (*Sink)(nil)
+	_ connectors.Previewer = (*Sink)(nil)
+	_ connectors.Sweeper   = (*Sink)(nil)
 )
 
 // Open returns a sink over the folder. The folder is made when the first rows come.
@@ -96,6 +98,11 @@ func (s *Sink) Stage(_ context.Context, f connectors.Flush) (connectors.Staging,
 	return lake.Stage(st, s.cfg.Layout, f)
 }
 
+// Preview counts rows by the prefix that they would stand under.
+func (s *Sink) Preview(f connectors.Flush, b core.Batch, v *connectors.Verdicts) (map[string]int64, error) {
+	return lake.Preview(s.cfg.Layout, f, b, v)
+}
+
 // Verify proves from the manifests what the folder holds.
 func (s *Sink) Verify(ctx context.Context, pipeline string) (connectors.VerifyReport, error) {
 	st, err := s.store(false)
@@ -117,12 +124,12 @@ func (s *Sink) Incarnations(ctx context.Context, pipeline string) ([]string, err
 }
 
 // Sweep removes what flushes that never became plans left behind.
-func (s *Sink) Sweep(ctx context.Context, pipeline string) error {
+func (s *Sink) Sweep(ctx context.Context, pipeline string, before time.Time) error {
 	st, err := s.store(true)
 	if err != nil {
 		return err
 	}
-	return lake.Sweep(ctx, st, pipeline)
+	return lake.Sweep(ctx, st, pipeline, before)
 }
 
 // Close gives the folder up.

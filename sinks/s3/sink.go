@@ -2,10 +2,12 @@ package s3
 
 import (
 	"context"
+	"time"
 
 	"github.com/minio/minio-go/v7"
 
 	"github.com/penstock/penstock/connectors"
+	"github.com/penstock/penstock/core"
 	"github.com/penstock/penstock/sinks/internal/lake"
 )
 
@@ -16,11 +18,12 @@ type Sink struct {
 }
 
 var (
-	_ connectors.Sink     = (*Sink)(nil)
-	_ connectors.Verifier = (*Sink)(nil)
-	_ connectors.Adopter  = (*Sink)(nil)
-	_ connectors.Prober   = (*Sink)(nil)
-	_ connectors.Sweeper  = (*Sink)(nil)
+	_ connectors.Sink      = (*Sink)(nil)
+	_ connectors.Verifier  = (*Sink)(nil)
+	_ connectors.Adopter   = (*Sink)(nil)
+	_ connectors.Prober    = (*Sink)(nil)
+	_ connectors.Previewer = (*Sink)(nil)
+	_ connectors.Sweeper   = (*Sink)(nil)
 )
 
 // Open returns a sink over the bucket. It asks the server nothing; see Probe.
@@ -42,25 +45,27 @@ func (s *Sink) Columns() []string { return s.cfg.Columns() }
 func (s *Sink) Probe(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTime/4)
 	defer cancel()
-	core, name := s.store.client, s.store.name
-	there, err := core.BucketExists(ctx, name)
-	if err != nil {
+	client, name := s.store.client, s.store.name
+	// Not HEAD, whose answer has no body to say what is wrong.
+	if _, err := client.ListObjectsV2(name, "_penstock/", "", "", "", 1); err != nil {
 		return explain("look", name, err)
 	}
-	if !there {
-		return explain("look", name, minio.ErrorResponse{Code: "NoSuchBucket", Message: "there is no such bucket"})
-	}
 	const probe = "_penstock/probe"
-	id, err := core.NewMultipartUpload(ctx, name, probe, minio.PutObjectOptions{})
+	id, err := client.NewMultipartUpload(ctx, name, probe, minio.PutObjectOptions{})
 	if err != nil {
 		return explain("begin an upload", name, err)
 	}
-	return explain("give an upload up", name, core.AbortMultipartUpload(ctx, name, probe, id))
+	return explain("give an upload up", name, client.AbortMultipartUpload(ctx, name, probe, id))
 }
 
 // Stage opens a place for the rows of a flush.
 func (s *Sink) Stage(_ context.Context, f connectors.Flush) (connectors.Staging, error) {
 	return lake.Stage(s.store, s.cfg.Layout, f)
+}
+
+// Preview counts rows by the prefix that they would stand under.
+func (s *Sink) Preview(f connectors.Flush, b core.Batch, v *connectors.Verdicts) (map[string]int64, error) {
+	return lake.Preview(s.cfg.Layout, f, b, v)
 }
 
 // Verify proves from the manifests what the bucket holds.
@@ -74,8 +79,8 @@ func (s *Sink) Incarnations(ctx context.Context, pipeline string) ([]string, err
 }
 
 // Sweep gives up what flushes that never became plans left behind.
-func (s *Sink) Sweep(ctx context.Context, pipeline string) error {
-	return lake.Sweep(ctx, s.store, pipeline)
+func (s *Sink) Sweep(ctx context.Context, pipeline string, before time.Time) error {
+	return lake.Sweep(ctx, s.store, pipeline, before)
 }
 
 // Close gives the connections up.

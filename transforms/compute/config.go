@@ -42,6 +42,9 @@ func (c *Config) UnmarshalYAML(n *yaml.Node) error {
 	return nil
 }
 
+// JSONSchemaAlias says in which form the mapping is written.
+func (Config) JSONSchemaAlias() any { return map[string]string{} }
+
 // MarshalYAML writes the mapping.
 func (c Config) MarshalYAML() (any, error) {
 	n := &yaml.Node{Kind: yaml.MappingNode}

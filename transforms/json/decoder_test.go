@@ -87,11 +87,13 @@ func TestSchemasAreInferred(t *testing.T) {
 		"integers beside doubles":   {[]string{`{"a":1}`, `{"a":1.5}`}, "a:float64"},
 		"too wide to be doubles":    {[]string{`{"a":9007199254740993}`, `{"a":1.5}`}, "a:int64 _rescued:utf8"},
 		"beyond int64":              {[]string{`{"a":1,"b":9223372036854775808}`}, "a:int64 _rescued:utf8"},
+		"next to 0":                 {[]string{`{"a":0.5}`, `{"a":1e-400}`, `{"a":1.2345678e-320}`, `{"a":0.0e-999}`}, "a:float64 _rescued:utf8"},
 		"nested":                    {[]string{`{"g":{"c":"DE","p":[1,2]}}`, `{"g":{"x":1.5}}`}, "g:struct<c: utf8, p: list<item: int64, nullable>, x: float64> "},
 		"the commoner kind wins":    {[]string{`{"a":1}`, `{"a":"x"}`, `{"a":"y"}`}, "a:utf8 _rescued:utf8"},
 		"the first kind wins a tie": {[]string{`{"a":1}`, `{"a":"x"}`}, "a:int64 _rescued:utf8"},
 		"empty ones tell nothing":   {[]string{`{"a":{},"b":[],"c":1}`}, "c:int64 _rescued:utf8"},
 		"reserved names":            {[]string{`{"_rescued":1,"_penstock.handle":2,"a":1}`}, "a:int64 _rescued:utf8"},
+		"names that are empty":      {[]string{`{"":1,"a":1,"g":{"":1},"h":{"":1,"x":1},"l":[{"":1}]}`}, "a:int64 h:struct<x: int64> _rescued:utf8"},
 		"bad records are left out":  {[]string{`{"a":1}`, `{"b":`}, "a:int64"},
 		"dates stay text":           {[]string{`{"a":"2026-01-01T00:00:00Z"}`}, "a:utf8"},
 	} {
@@ -99,6 +101,17 @@ func TestSchemasAreInferred(t *testing.T) {
 			require.Equal(t, strings.TrimSpace(c.want), strings.ReplaceAll(strings.ReplaceAll(fieldsOf(infer(t, nil, c.records...)), ", nullable>", ", nullable>"), ": utf8, nullable", ": utf8"))
 		})
 	}
+}
+
+func TestDeepNestingIsInferredQuickly(t *testing.T) {
+	lists := `{"a":` + strings.Repeat("[", maxDepth-1) + "1" + strings.Repeat("]", maxDepth-1) + "}"
+	s := infer(t, nil, lists)
+	require.Equal(t, maxDepth-1, strings.Count(fieldsOf(s), "list<"))
+	rows, refused, _ := show(t, s, lists)
+	require.Len(t, rows, 1)
+	require.Empty(t, refused)
+	wide := infer(t, s, strings.Replace(lists, "1", "1.5", 1))
+	require.Contains(t, fieldsOf(wide), "float64")
 }
 
 func TestSchemasWidenExactly(t *testing.T) {

@@ -12,8 +12,11 @@ import (
 // maxFields bounds the fields of one object that become columns; the others are rescued.
 const maxFields = 2000
 
-// reserved reports whether an input field of that name is rescued rather than made a column.
-func reserved(name string) bool { return name == core.RescuedColumn || core.IsHidden(name) }
+// reserved reports whether an input field of that name is rescued rather than made a column: Parquet, for one, has no
+// columns without a name.
+func reserved(name string) bool {
+	return name == "" || name == core.RescuedColumn || core.IsHidden(name)
+}
 
 // supported reports whether JSON values can be decoded into t.
 func supported(t arrow.DataType) bool {
@@ -128,7 +131,11 @@ func (h *shape) typ() arrow.DataType {
 	if len(fields) == 0 { // {} tells no type, nor does []
 		count[kindObject] = 0
 	}
-	if h.elem == nil || h.elem.typ() == nil {
+	var elem arrow.DataType // asked for once: twice at each level would take for ever where arrays nest deep
+	if h.elem != nil {
+		elem = h.elem.typ()
+	}
+	if elem == nil {
 		count[kindArray] = 0
 	}
 	first := h.first
@@ -159,7 +166,7 @@ func (h *shape) typ() arrow.DataType {
 	case kindObject:
 		return arrow.StructOf(fields...)
 	case kindArray:
-		return arrow.ListOf(h.elem.typ())
+		return arrow.ListOf(elem)
 	}
 	return nil
 }
@@ -175,7 +182,7 @@ func (h *shape) fields(have []arrow.Field) []arrow.Field {
 		k := h.kids[name]
 		if i, ok := index[name]; ok {
 			out[i].Type = k.widen(out[i].Type)
-		} else if t := k.typ(); t != nil && len(out) < maxFields {
+		} else if t := k.typ(); t != nil && name != "" && len(out) < maxFields {
 			out = append(out, arrow.Field{Name: name, Type: t, Nullable: true})
 		}
 	}
@@ -221,11 +228,11 @@ func (d *Decoder) Widen(schema *arrow.Schema, raw core.Batch, pinned map[string]
 	top := &shape{}
 	data := raw.Rows.Column(core.HiddenColumns).(*array.Binary)
 	for i := range data.Len() {
-		s := scanner{b: data.Value(i)}
+		s := scan(data.Value(i))
 		if s.rows(func() *syntaxError { _, err := s.skip(); return err }) != nil {
 			continue // it is refused whole
 		}
-		s = scanner{b: data.Value(i)}
+		s = scan(data.Value(i))
 		if err := s.rows(func() *syntaxError { return top.look(&s) }); err != nil {
 			continue
 		}
@@ -236,7 +243,8 @@ func (d *Decoder) Widen(schema *arrow.Schema, raw core.Batch, pinned map[string]
 			out[i] = f
 		}
 	}
-	out = slices.DeleteFunc(out, func(f arrow.Field) bool { return reserved(f.Name) })
+	fresh := slices.DeleteFunc(out[len(have):], func(f arrow.Field) bool { return reserved(f.Name) })
+	out = out[:len(have)+len(fresh)]
 	if rescued || leavesOver(raw, out) {
 		out = append(out, arrow.Field{Name: core.RescuedColumn, Type: arrow.BinaryTypes.String, Nullable: true})
 	}
@@ -251,16 +259,18 @@ func (d *Decoder) Widen(schema *arrow.Schema, raw core.Batch, pinned map[string]
 func leavesOver(raw core.Batch, fields []arrow.Field) bool {
 	p := newDecoding(arrow.NewSchema(fields, nil))
 	data := raw.Rows.Column(core.HiddenColumns).(*array.Binary)
+	left := false
+	one := func() *syntaxError {
+		err := p.row()
+		left = left || len(p.left) > 0
+		p.from, p.ords = append(p.from, 0), append(p.ords, 0)
+		return err
+	}
 	for i := range data.Len() {
-		p.b, p.i, p.depth = data.Value(i), 0, 0
-		left := false
-		err := p.rows(func() *syntaxError {
-			err := p.row()
-			left = left || len(p.left) > 0
-			p.from, p.ords = append(p.from, 0), append(p.ords, 0)
-			return err
-		})
-		if err == nil && left {
+		text := data.Value(i)
+		left = false
+		p.to(text, 0, len(text))
+		if err := p.rows(one); err == nil && left {
 			return true
 		}
 		p.undo(0)
@@ -270,12 +280,12 @@ func leavesOver(raw core.Batch, fields []arrow.Field) bool {
 
 // typed reports whether a value would give a new column a type.
 func typed(text []byte) bool {
-	h := &shape{}
-	return h.look(&scanner{b: text}) == nil && h.typ() != nil
+	h, s := &shape{}, scan(text)
+	return h.look(&s) == nil && h.typ() != nil
 }
 
 // widens reports whether a column of type t would be widened for a value that it cannot hold.
 func widens(t arrow.DataType, text []byte) bool {
-	h := &shape{}
-	return h.look(&scanner{b: text}) == nil && !arrow.TypeEqual(h.widen(t), t)
+	h, s := &shape{}, scan(text)
+	return h.look(&s) == nil && !arrow.TypeEqual(h.widen(t), t)
 }

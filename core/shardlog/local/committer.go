@@ -253,8 +253,12 @@ func (c *committer) write(g group) error {
 		c.alloc = 0
 		return fmt.Errorf("write %s: %w: %w", c.file.name, shardlog.ErrFull, err)
 	}
+	began := time.Now()
 	if err := c.file.f.Sync(); err != nil {
 		return fmt.Errorf("sync %s: %w", c.file.name, err)
+	}
+	if c.e.cfg.Synced != nil {
+		c.e.cfg.Synced(g.size(), time.Since(began))
 	}
 	c.end += g.size()
 	c.number, c.crc = g.number, g.crc

@@ -18,6 +18,8 @@ type Config struct {
 	Reserve   int64         // bytes of space kept for Vital logs and trims when the disk is full. Default 64 MiB; negative for none
 
 	Vital []shardlog.LogID // logs that must go on when the disk is full, because space is freed through them
+
+	Synced func(bytes int64, took time.Duration) // told of each group's sync; must return quickly. May be nil
 }
 
 func (c Config) withDefaults() Config {

@@ -2,6 +2,7 @@ package lake
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/penstock/penstock/connectors"
 	"github.com/penstock/penstock/core"
@@ -16,6 +17,7 @@ type Layout struct {
 	PartitionBy    string              `yaml:"partition_by" json:"partition_by,omitempty" jsonschema:"description=The column that !{timestamp} is taken from. Default: each row's arrival time."`
 	PartitionKeys  map[string]string   `yaml:"partition_keys" json:"partition_keys,omitempty" jsonschema:"description=Columns that !{partitionKeyFromQuery:name} is taken from."`
 	Format         Format              `yaml:"format" json:"format,omitempty" jsonschema:"description=parquet or ndjson. Default parquet."`
+	Late           *Late               `yaml:"late" json:"late,omitempty" jsonschema:"description=What becomes of rows that arrive long after their partition_by time. Default: they go where their time says."`
 	TargetFileSize connectors.ByteSize `yaml:"target_file_size" json:"target_file_size,omitempty" jsonschema:"description=A file that reaches it ends the flush. Default: no target."`
 }
 
@@ -23,6 +25,37 @@ type Layout struct {
 type Format struct {
 	Parquet *parquet.Config `yaml:"parquet" json:"parquet,omitempty"`
 	NDJSON  *ndjson.Config  `yaml:"ndjson" json:"ndjson,omitempty"`
+}
+
+// Late is the rule for rows that arrive long after the time they are partitioned by. How late a row is follows from the
+// row alone (its arrival less its time), so a plan made again decides alike.
+type Late struct {
+	After connectors.Duration `yaml:"after" json:"after" jsonschema:"required,description=A row that arrived later than this after its time is late\\, such as 6h."`
+	To    string              `yaml:"to" json:"to" jsonschema:"required,enum=own_file,enum=dead_letter,description=own_file: a file apart in the same partition\\, named as part 1. dead_letter: refused with code late."`
+}
+
+const (
+	lateOwnFile    = "own_file"
+	lateDeadLetter = "dead_letter"
+)
+
+// is reports whether a row is late; times in milliseconds.
+func (l *Late) is(arrival, at int64) bool {
+	return l != nil && arrival-at > time.Duration(l.After).Milliseconds()
+}
+
+func (l *Late) validate(partitionBy string) error {
+	switch {
+	case l == nil:
+		return nil
+	case partitionBy == "":
+		return fmt.Errorf("late: needs partition_by, the column with a row's time: %w", core.ErrInvalid)
+	case l.After <= 0:
+		return fmt.Errorf("late: after: say how long after its time a row is late, such as 6h: %w", core.ErrInvalid)
+	case l.To != lateOwnFile && l.To != lateDeadLetter:
+		return fmt.Errorf("late: to: want own_file or dead_letter: %w", core.ErrInvalid)
+	}
+	return nil
 }
 
 // Target is the size at which a file ends the flush.
@@ -50,6 +83,9 @@ func (l Layout) Validate() error {
 		if l.PartitionKeys[k] == "" {
 			return fmt.Errorf("prefix names the partition key %s, which partition_keys does not have: add partition_keys: {%s: <column>}: %w", k, k, core.ErrInvalid)
 		}
+	}
+	if err := l.Late.validate(l.PartitionBy); err != nil {
+		return err
 	}
 	switch {
 	case l.Format.Parquet != nil && l.Format.NDJSON != nil:

@@ -19,21 +19,29 @@ type partitioner struct {
 	random string
 	unit   int64               // milliseconds within which the prefix is the same; 0: it has no time
 	cache  map[slot]*partition // bounded by what a plan may have of outputs, and a little more
-	by     map[string]*partition
+	by     map[place]*partition
 }
 
 // slot is what the prefix of a row depends on.
 type slot struct {
 	bucket int64
 	noTime bool
+	late   bool
 	keys   string
 }
 
-// partition is the rows of one prefix.
+// partition is the rows of one prefix, but for the late ones where these have a file of their own.
 type partition struct {
 	prefix string
+	late   bool
 	rows   []int32 // of the batch in hand
 	file   *file
+}
+
+// place tells partitions apart.
+type place struct {
+	prefix string
+	late   bool
 }
 
 func newPartitioner(l Layout, random string) (*partitioner, error) {
@@ -41,7 +49,7 @@ func newPartitioner(l Layout, random string) (*partitioner, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &partitioner{l, e, random, e.Unit().Milliseconds(), map[slot]*partition{}, map[string]*partition{}}, nil
+	return &partitioner{l, e, random, e.Unit().Milliseconds(), map[slot]*partition{}, map[place]*partition{}}, nil
 }
 
 // split notes in each partition which rows of b are its own, and returns the partitions that have any. A row whose
@@ -51,20 +59,27 @@ func (p *partitioner) split(b core.Batch, v *connectors.Verdicts) ([]*partition,
 	if err != nil {
 		return nil, err
 	}
-	keys := p.keys(b)
+	keys, arrivals := p.keys(b), b.Arrivals()
 	var out []*partition
 	var last *partition
 	var lastSlot slot
 	for i := range int(b.NumRows()) {
 		var s slot
-		if p.unit > 0 {
+		if p.unit > 0 || p.layout.Late != nil {
 			ms, state := times(i)
 			if state == timeBad {
 				v.Refuse(b, i, "bad_partition", fmt.Sprintf("column %s holds no time that RFC 3339 knows; use parse_timestamp", p.layout.PartitionBy))
 				continue
 			}
 			s.noTime = state == timeNull
-			if !s.noTime {
+			if !s.noTime && p.layout.Late.is(int64(arrivals.Value(i)), ms) {
+				if p.layout.Late.To == lateDeadLetter {
+					v.Refuse(b, i, "late", fmt.Sprintf("it arrived %s after its %s; late: {after: %s} sends such rows here", time.Duration(int64(arrivals.Value(i))-ms)*time.Millisecond, p.layout.PartitionBy, p.layout.Late.After))
+					continue
+				}
+				s.late = true
+			}
+			if !s.noTime && p.unit > 0 {
 				s.bucket = floorDiv(ms, p.unit)
 			}
 		}
@@ -102,10 +117,10 @@ func (p *partitioner) partition(s slot, b core.Batch, i int) *partition {
 			values.Keys[name] = &text
 		}
 	}
-	at := p.expr.Eval(values)
+	at := place{p.expr.Eval(values), s.late}
 	got := p.by[at]
 	if got == nil {
-		got = &partition{prefix: at}
+		got = &partition{prefix: at.prefix, late: at.late}
 		p.by[at] = got
 	}
 	p.cache[s] = got

@@ -6,8 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
-	"maps"
 	"slices"
+	"strings"
 
 	"github.com/apache/arrow/go/v17/arrow"
 
@@ -84,7 +84,7 @@ func (s *Staging) Add(ctx context.Context, b core.Batch, v *connectors.Verdicts)
 	}
 	for _, p := range parts {
 		if p.file == nil {
-			if p.file, err = s.create(ctx, p.prefix); err != nil {
+			if p.file, err = s.create(ctx, p); err != nil {
 				return err
 			}
 		}
@@ -104,9 +104,13 @@ func (s *Staging) Add(ctx context.Context, b core.Batch, v *connectors.Verdicts)
 	return nil
 }
 
-// create begins the file of a partition.
-func (s *Staging) create(ctx context.Context, at string) (*file, error) {
-	f := &file{name: fmt.Sprintf("%s%s-%s-%012d-0%s", at, s.flush.Pipeline, s.flush.Incarnation, s.flush.Number, s.layout.extension())}
+// create begins the file of a partition: part 0 of the plan there, or part 1 for late rows.
+func (s *Staging) create(ctx context.Context, p *partition) (*file, error) {
+	part := 0
+	if p.late {
+		part = 1
+	}
+	f := &file{name: fmt.Sprintf("%s%s-%s-%012d-%d%s", p.prefix, s.flush.Pipeline, s.flush.Incarnation, s.flush.Number, part, s.layout.extension())}
 	var err error
 	if f.obj, err = s.store.Create(ctx, f.name, Origin{s.flush.Pipeline, s.flush.Incarnation, s.flush.Number}); err != nil {
 		return nil, fmt.Errorf("begin %s: %w", f.name, err)
@@ -129,17 +133,12 @@ func (s *Staging) create(ctx context.Context, at string) (*file, error) {
 // files are those begun, in order of their names.
 func (s *Staging) files() []*file {
 	var out []*file
-	for _, at := range slices.Sorted(maps.Keys(s.parts.by)) {
-		if f := s.parts.by[at].file; f != nil {
-			out = append(out, f)
+	for _, p := range s.parts.by {
+		if p.file != nil {
+			out = append(out, p.file)
 		}
 	}
-	slices.SortFunc(out, func(a, b *file) int {
-		if a.name < b.name {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(out, func(a, b *file) int { return strings.Compare(a.name, b.name) })
 	return out
 }
 

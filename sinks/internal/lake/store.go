@@ -24,12 +24,9 @@ type Origin struct {
 	Plan                  int64
 }
 
-// sweepAfter is the age at which what is not committed is given up: no flush is that old.
-const sweepAfter = 24 * time.Hour
-
-// Sweep gives up what flushes of the pipeline that never became plans left in the store.
-func Sweep(ctx context.Context, store Store, pipeline string) error {
-	return store.Sweep(ctx, func(name string) bool { return ours(name, pipeline) }, time.Now().Add(-sweepAfter))
+// Sweep gives up what flushes of the pipeline that never became plans left in the store before a time.
+func Sweep(ctx context.Context, store Store, pipeline string, before time.Time) error {
+	return store.Sweep(ctx, func(name string) bool { return ours(name, pipeline) }, before)
 }
 
 // Object is an object being written.

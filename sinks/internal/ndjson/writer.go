@@ -1,8 +1,4 @@
-// Package ndjson writes Arrow batches as lines of JSON objects, exactly.
-//
-// The one idea: every column has a function that appends one value, so a row costs no allocation. Integers keep all their
-// digits, floats are the shortest that read back the same (NaN and infinities are strings), timestamps are RFC 3339 in
-// UTC, bytes are base64, and null fields are left out. Hidden columns are not written.
+// Package ndjson writes Arrow batches as lines of JSON objects, in the form of connectors/rowjson, compressed or not.
 package ndjson
 
 import (
@@ -14,6 +10,7 @@ import (
 	kgzip "github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 
+	"github.com/penstock/penstock/connectors/rowjson"
 	"github.com/penstock/penstock/core"
 )
 
@@ -76,13 +73,9 @@ const chunk = 64 << 10
 
 // Write appends the given rows of rec, or all when rows is nil.
 func (w *Writer) Write(rec arrow.Record, rows []int32) error {
-	var cols []column
-	for c := core.HiddenColumns; c < int(rec.NumCols()); c++ {
-		col, err := newColumn(rec.ColumnName(c), rec.Column(c))
-		if err != nil {
-			return err
-		}
-		cols = append(cols, col)
+	enc, err := rowjson.New(rec)
+	if err != nil {
+		return err
 	}
 	n := len(rows)
 	if rows == nil {
@@ -94,7 +87,7 @@ func (w *Writer) Write(rec arrow.Record, rows []int32) error {
 		if rows != nil {
 			i = int(rows[r])
 		}
-		w.buf = append(appendObject(w.buf, cols, i), '\n')
+		w.buf = append(enc.Append(w.buf, i), '\n')
 		if len(w.buf) < chunk && r < n-1 {
 			continue
 		}

@@ -21,9 +21,8 @@ type Config struct {
 const (
 	defaultRowGroupRows = 122_880
 	maxRowGroupRows     = 10_000_000
-	maxRowGroupBytes    = 64 << 20 // of values before encoding: what a row group may hold in memory
+	maxRowGroupBytes    = 64 << 20 // of encoded values: what a row group may hold in memory
 	pageBytes           = 1 << 20
-	maxDictionaryBytes  = 1 << 20
 )
 
 // Validate returns what is wrong with c.

@@ -2,11 +2,9 @@ package parquet
 
 import (
 	"fmt"
-	"unsafe"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
-	"github.com/parquet-go/parquet-go"
 
 	"github.com/penstock/penstock/core"
 )
@@ -14,17 +12,30 @@ import (
 // step is one array on the way from a top-level column to a leaf. Each step may be null, so each adds a definition
 // level; a list adds another, and the repetition level rep.
 type step struct {
-	arr  arrow.Array
-	list array.ListLike // set for a list
-	rep  int
+	list   array.ListLike // set for a list
+	rep    uint8
+	none   bool   // every value is null
+	valid  []byte // the validity bitmap; nil when no value is null
+	offset int    // of the first value in it
+}
+
+func newStep(a arrow.Array) step {
+	s := step{none: a.DataType().ID() == arrow.NULL}
+	if a.NullN() > 0 && !s.none {
+		s.valid, s.offset = a.NullBitmapBytes(), a.Data().Offset()
+	}
+	return s
+}
+
+func (s *step) null(i int) bool {
+	i += s.offset
+	return s.none || s.valid != nil && s.valid[i>>3]>>(i&7)&1 == 0
 }
 
 // leaf is one Parquet column of one batch.
 type leaf struct {
-	column int
-	steps  []step // the last is the leaf itself
-	value  func(i int) parquet.Value
-	size   func(i int) int // bytes of a value, for the memory bound; nil for fixed width
+	arr   arrow.Array
+	steps []step // the last is the leaf itself
 }
 
 // leavesOf are the leaves of the visible columns, in the order of Parquet's columns.
@@ -39,11 +50,12 @@ func leavesOf(rec arrow.Record) ([]leaf, error) {
 	return out, nil
 }
 
-func appendLeaves(out []leaf, path []step, a arrow.Array, rep int) ([]leaf, error) {
+func appendLeaves(out []leaf, path []step, a arrow.Array, rep uint8) ([]leaf, error) {
+	s := newStep(a)
 	path = path[:len(path):len(path)]
 	switch t := a.(type) {
 	case *array.Struct:
-		path = append(path, step{arr: a})
+		path = append(path, s)
 		for i := range t.NumField() {
 			var err error
 			if out, err = appendLeaves(out, path, t.Field(i), rep); err != nil {
@@ -51,97 +63,125 @@ func appendLeaves(out []leaf, path []step, a arrow.Array, rep int) ([]leaf, erro
 			}
 		}
 		return out, nil
-	case *array.List:
-		return appendLeaves(out, append(path, step{a, t, rep + 1}), t.ListValues(), rep+1)
-	case *array.LargeList:
-		return appendLeaves(out, append(path, step{a, t, rep + 1}), t.ListValues(), rep+1)
+	case array.ListLike:
+		if _, ok := a.(*array.List); !ok && a.DataType().ID() != arrow.LARGE_LIST {
+			break
+		}
+		s.list, s.rep = t, rep+1
+		return appendLeaves(out, append(path, s), t.ListValues(), rep+1)
 	}
-	value, size := valueOf(a)
-	if value == nil {
+	if scalar(a.DataType()) == nil {
 		return nil, fmt.Errorf("type %s is not one that this sink writes: %w", a.DataType(), core.ErrInvalid)
 	}
-	return append(out, leaf{len(out), append(path, step{arr: a}), value, size}), nil
+	return append(out, leaf{a, append(path, s)}), nil
 }
 
-// shred appends the values of row i, each with its levels.
-func (l *leaf) shred(dst []parquet.Value, i int) []parquet.Value { return l.emit(dst, 0, i, 0, 0) }
+// picks are the values of a leaf's array that are written, none of them null: those of idx, or where it is nil those
+// from one place to another.
+type picks struct {
+	idx      []int32
+	from, to int
+}
 
-func (l *leaf) emit(dst []parquet.Value, depth, i, rep, def int) []parquet.Value {
-	s := &l.steps[depth]
-	if s.arr.IsNull(i) {
-		return append(dst, parquet.Value{}.Level(rep, def, l.column))
+func (p *picks) len() int {
+	if p.idx != nil {
+		return len(p.idx)
 	}
-	def++
-	if depth == len(l.steps)-1 {
-		return append(dst, l.value(i).Level(rep, def, l.column))
+	return p.to - p.from
+}
+
+// levels are the repetition and definition levels of values, null ones included.
+type levels struct {
+	reps, defs []uint8
+	nulls      int
+	picked     []int32 // scratch
+}
+
+// shred appends the levels of rows[from:to], or of the rows from one to another where rows is nil, and returns which
+// values they hold. What it returns stands until the next call.
+func (v *levels) shred(l *leaf, rows []int32, from, to int) picks {
+	nested, nullable := false, false
+	for i := range l.steps {
+		nested = nested || l.steps[i].list != nil
+		nullable = nullable || l.steps[i].none || l.steps[i].valid != nil
 	}
-	if s.list == nil {
-		return l.emit(dst, depth+1, i, rep, def)
+	if !nested && !nullable {
+		v.defs = appendLevel(v.defs, uint8(len(l.steps)), to-from) //nolint:gosec // nested less deep than 255
+		if rows == nil {
+			return picks{from: from, to: to}
+		}
+		return picks{idx: rows[from:to]}
 	}
-	start, end := s.list.ValueOffsets(i)
-	if start == end {
-		return append(dst, parquet.Value{}.Level(rep, def, l.column))
+	if v.picked = v.picked[:0]; v.picked == nil {
+		v.picked = []int32{}
 	}
-	for j := start; j < end; j++ {
-		dst = l.emit(dst, depth+1, int(j), rep, def+1)
-		rep = s.rep
+	for r := from; r < to; r++ {
+		i := r
+		if rows != nil {
+			i = int(rows[r])
+		}
+		if nested {
+			v.emit(l, 0, i, 0, 0)
+		} else {
+			v.flat(l, i)
+		}
+	}
+	return picks{idx: v.picked}
+}
+
+func appendLevel(dst []uint8, level uint8, n int) []uint8 {
+	at := len(dst)
+	dst = append(dst, make([]uint8, n)...)
+	for i := range dst[at:] {
+		dst[at+i] = level
 	}
 	return dst
 }
 
-// valueOf reads values of a leaf array, which outlives what is read from it; nil when the type is not supported.
-func valueOf(a arrow.Array) (func(int) parquet.Value, func(int) int) {
-	switch a := a.(type) {
-	case *array.Null:
-		return func(int) parquet.Value { return parquet.Value{} }, nil
-	case *array.Boolean:
-		return func(i int) parquet.Value { return parquet.BooleanValue(a.Value(i)) }, nil
-	case *array.Float32:
-		return func(i int) parquet.Value { return parquet.FloatValue(a.Value(i)) }, nil
-	case *array.Float64:
-		return func(i int) parquet.Value { return parquet.DoubleValue(a.Value(i)) }, nil
-	case *array.Date32:
-		return func(i int) parquet.Value { return parquet.Int32Value(int32(a.Value(i))) }, nil
-	case *array.Timestamp:
-		scale := int64(1)
-		if a.DataType().(*arrow.TimestampType).Unit == arrow.Second {
-			scale = 1000
-		}
-		return func(i int) parquet.Value { return parquet.Int64Value(int64(a.Value(i)) * scale) }, nil
-	case *array.String:
-		return func(i int) parquet.Value { return parquet.ByteArrayValue(bytesOf(a.Value(i))) }, a.ValueLen
-	case *array.LargeString:
-		return func(i int) parquet.Value { return parquet.ByteArrayValue(bytesOf(a.Value(i))) }, func(i int) int { return len(a.Value(i)) }
-	case *array.Binary:
-		return func(i int) parquet.Value { return parquet.ByteArrayValue(a.Value(i)) }, a.ValueLen
-	case *array.LargeBinary:
-		return func(i int) parquet.Value { return parquet.ByteArrayValue(a.Value(i)) }, func(i int) int { return len(a.Value(i)) }
+// flat appends the level of a value on whose way there is no list.
+func (v *levels) flat(l *leaf, i int) {
+	def := 0
+	for def < len(l.steps) && !l.steps[def].null(i) {
+		def++
 	}
-	return integerOf(a), nil
+	v.defs = append(v.defs, uint8(def)) //nolint:gosec // nested less deep than 255
+	if def == len(l.steps) {
+		v.picked = append(v.picked, int32(i)) //nolint:gosec // an index in a batch
+	} else {
+		v.nulls++
+	}
 }
 
-// integerOf reads integers; narrow and unsigned ones are stored by their bits, as Parquet has it.
-func integerOf(a arrow.Array) func(int) parquet.Value {
-	switch a := a.(type) {
-	case *array.Int8:
-		return func(i int) parquet.Value { return parquet.Int32Value(int32(a.Value(i))) }
-	case *array.Int16:
-		return func(i int) parquet.Value { return parquet.Int32Value(int32(a.Value(i))) }
-	case *array.Int32:
-		return func(i int) parquet.Value { return parquet.Int32Value(a.Value(i)) }
-	case *array.Int64:
-		return func(i int) parquet.Value { return parquet.Int64Value(a.Value(i)) }
-	case *array.Uint8:
-		return func(i int) parquet.Value { return parquet.Int32Value(int32(a.Value(i))) }
-	case *array.Uint16:
-		return func(i int) parquet.Value { return parquet.Int32Value(int32(a.Value(i))) }
-	case *array.Uint32:
-		return func(i int) parquet.Value { return parquet.Int32Value(int32(a.Value(i))) } //nolint:gosec // by its bits
-	case *array.Uint64:
-		return func(i int) parquet.Value { return parquet.Int64Value(int64(a.Value(i))) } //nolint:gosec // by its bits
+// emit appends the levels of value i of step depth and of all below it.
+func (v *levels) emit(l *leaf, depth, i int, rep, def uint8) {
+	s := &l.steps[depth]
+	if s.null(i) {
+		v.end(rep, def)
+		return
 	}
-	return nil
+	def++
+	if depth == len(l.steps)-1 {
+		v.reps, v.defs = append(v.reps, rep), append(v.defs, def)
+		v.picked = append(v.picked, int32(i)) //nolint:gosec // an index in a batch
+		return
+	}
+	if s.list == nil {
+		v.emit(l, depth+1, i, rep, def)
+		return
+	}
+	start, end := s.list.ValueOffsets(i)
+	if start == end {
+		v.end(rep, def)
+		return
+	}
+	for j := start; j < end; j++ {
+		v.emit(l, depth+1, int(j), rep, def+1)
+		rep = s.rep
+	}
 }
 
-// bytesOf is the string's memory: the column buffer copies it and does not write to it.
-func bytesOf(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
+// end appends the levels of what ends above the leaf.
+func (v *levels) end(rep, def uint8) {
+	v.reps, v.defs = append(v.reps, rep), append(v.defs, def)
+	v.nulls++
+}

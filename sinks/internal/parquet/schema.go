@@ -6,7 +6,6 @@ import (
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/parquet-go/parquet-go"
-	"github.com/parquet-go/parquet-go/encoding"
 
 	"github.com/penstock/penstock/core"
 )
@@ -36,26 +35,19 @@ func newGroup(names []string, nodes []parquet.Node) *group {
 
 // Check returns an error that names the first visible column of s that Parquet cannot hold, and the cure.
 func Check(s *arrow.Schema) error {
-	_, err := nodeOf(s, func(int) encoding.Encoding { return &parquet.Plain })
+	_, err := nodeOf(s)
 	return err
 }
 
-// schemaBuilder numbers the leaves as it meets them, in the order of parquet-go's columns.
-type schemaBuilder struct {
-	leaves   int
-	encoding func(leaf int) encoding.Encoding // of a leaf of strings or bytes
-}
-
-func nodeOf(s *arrow.Schema, enc func(leaf int) encoding.Encoding) (parquet.Node, error) {
-	b := schemaBuilder{encoding: enc}
+func nodeOf(s *arrow.Schema) (parquet.Node, error) {
 	visible := core.VisibleFields(s)
 	if len(visible) == 0 {
 		return nil, fmt.Errorf("there is no column to write; keep at least one: %w", core.ErrInvalid)
 	}
-	return b.fields("", visible)
+	return groupOf("", visible)
 }
 
-func (b *schemaBuilder) fields(path string, fields []arrow.Field) (*group, error) {
+func groupOf(path string, fields []arrow.Field) (*group, error) {
 	var names []string
 	var nodes []parquet.Node
 	seen := map[string]bool{}
@@ -65,7 +57,7 @@ func (b *schemaBuilder) fields(path string, fields []arrow.Field) (*group, error
 			return nil, fmt.Errorf("column %q: a name is empty or there twice, rename it: %w", at, core.ErrInvalid)
 		}
 		seen[f.Name] = true
-		n, err := b.node(at, f.Type)
+		n, err := typeOf(at, f.Type)
 		if err != nil {
 			return nil, err
 		}
@@ -74,47 +66,32 @@ func (b *schemaBuilder) fields(path string, fields []arrow.Field) (*group, error
 	return newGroup(names, nodes), nil
 }
 
-// node is the required form of a type; the caller makes it optional. All columns are: parquet-go then grows its
-// buffers from nothing, where a required column takes a whole page ahead, too much for hundreds of open files.
-func (b *schemaBuilder) node(path string, t arrow.DataType) (parquet.Node, error) {
+// typeOf is the required form of a type; the caller makes it optional, as all columns are.
+func typeOf(path string, t arrow.DataType) (parquet.Node, error) {
 	switch t := t.(type) {
 	case *arrow.StructType:
 		if t.NumFields() == 0 {
 			return nil, fmt.Errorf("column %q is a struct without fields, which Parquet cannot hold; drop it: %w", path, core.ErrInvalid)
 		}
-		return b.fields(path, t.Fields())
+		return groupOf(path, t.Fields())
 	case *arrow.ListType:
-		return b.list(path, t.Elem())
+		return listOf(path, t.Elem())
 	case *arrow.LargeListType:
-		return b.list(path, t.Elem())
+		return listOf(path, t.Elem())
 	}
 	n := scalar(t)
 	if n == nil {
 		return nil, fmt.Errorf("column %q has type %s, which this sink does not write; cast it: %w", path, t, core.ErrInvalid)
 	}
-	enc := encoding.Encoding(&parquet.Plain)
-	if dictionaryPays(t) {
-		enc = b.encoding(b.leaves)
-	}
-	b.leaves++
-	return parquet.Encoded(n, enc), nil
+	return n, nil
 }
 
-func (b *schemaBuilder) list(path string, elem arrow.DataType) (parquet.Node, error) {
-	n, err := b.node(path+".element", elem)
+func listOf(path string, elem arrow.DataType) (parquet.Node, error) {
+	n, err := typeOf(path+".element", elem)
 	if err != nil {
 		return nil, err
 	}
 	return parquet.List(parquet.Optional(n)), nil
-}
-
-// dictionaryPays reports whether values of a type are worth a dictionary: those of variable length.
-func dictionaryPays(t arrow.DataType) bool {
-	switch t.ID() { //nolint:exhaustive // the rest is fixed-width
-	case arrow.STRING, arrow.LARGE_STRING, arrow.BINARY, arrow.LARGE_BINARY:
-		return true
-	}
-	return false
 }
 
 func scalar(t arrow.DataType) parquet.Node {

@@ -1,31 +1,36 @@
 package parquet
 
 import (
+	"bufio"
+	"errors"
 	"fmt"
 	"io"
+	"math"
+	"sync"
 
 	"github.com/apache/arrow/go/v17/arrow"
-	"github.com/apache/arrow/go/v17/arrow/array"
-	"github.com/parquet-go/parquet-go"
-	"github.com/parquet-go/parquet-go/encoding"
+	"github.com/parquet-go/parquet-go/encoding/thrift"
+	"github.com/parquet-go/parquet-go/format"
+
+	"github.com/penstock/penstock/core"
 )
 
 // PlanKey is the footer key under which a file says which plan wrote it.
 const PlanKey = "penstock.plan"
 
-// Writer encodes the rows of one file. It is used by one goroutine. After an error it is broken: begin a new file.
+// Writer encodes the rows of one file. It is used by one goroutine, but pages are compressed beside it. After an error
+// it is broken: begin a new file.
 type Writer struct {
-	out    io.Writer
+	out    *bufio.Writer
 	cfg    Config
 	schema *arrow.Schema
-	w      *parquet.Writer //nolint:staticcheck // the generic one needs a Go type
-	cols   []*parquet.ColumnWriter
-	values []parquet.Value
-	paged  []int64 // rows of each column since its last page
+	footer *format.FileMetaData // nil until something is to be written
+	cols   []*column
+	busy   sync.WaitGroup // pages being compressed
+	offset int64          // in the file
 
 	rows  int64
 	group int64 // rows of the open row group
-	held  int64 // value bytes of the open row group
 }
 
 // New writes rows of schema to out, which is not closed. Nothing is written before the first rows.
@@ -36,8 +41,41 @@ func New(out io.Writer, schema *arrow.Schema, cfg Config) (*Writer, error) {
 	if err := Check(schema); err != nil {
 		return nil, err
 	}
-	return &Writer{out: out, cfg: cfg, schema: schema}, nil
+	return &Writer{out: bufio.NewWriter(out), cfg: cfg, schema: schema}, nil
 }
+
+// open makes the columns once they are needed.
+func (w *Writer) open() error {
+	if w.footer != nil {
+		return nil
+	}
+	codec, err := w.cfg.codec()
+	if err != nil {
+		return err
+	}
+	root, err := nodeOf(w.schema)
+	if err != nil {
+		return err
+	}
+	footer, err := newFooter(root)
+	if err != nil {
+		return err
+	}
+	for _, spec := range columnsOf(footer.Schema) {
+		w.cols = append(w.cols, &column{columnSpec: spec, codec: codec, busy: &w.busy})
+	}
+	w.footer = footer
+	return w.write([]byte(magic))
+}
+
+func (w *Writer) write(b []byte) error {
+	n, err := w.out.Write(b)
+	w.offset += int64(n)
+	return err
+}
+
+// chunkRows bounds how many rows of a column are encoded in one go, since a page closes only after that.
+const chunkRows = 8192
 
 // Write appends the given rows of rec, or all when rows is nil. rec has the schema of the file.
 func (w *Writer) Write(rec arrow.Record, rows []int32) error {
@@ -45,24 +83,30 @@ func (w *Writer) Write(rec arrow.Record, rows []int32) error {
 	if err != nil {
 		return err
 	}
-	if err := w.open(leaves); err != nil {
+	if err := w.open(); err != nil {
 		return err
+	}
+	if len(leaves) != len(w.cols) {
+		return fmt.Errorf("a batch has %d columns, the file %d", len(leaves), len(w.cols))
 	}
 	n := len(rows)
 	if rows == nil {
 		n = int(rec.NumRows())
 	}
 	for at := 0; at < n; {
-		take := min(n-at, int(w.cfg.rowGroupRows()-w.group))
-		for i := range leaves {
-			if err := w.writeLeaf(&leaves[i], rows, at, at+take); err != nil {
-				return err
+		take := min(n-at, int(w.cfg.rowGroupRows()-w.group), chunkRows)
+		for i, c := range w.cols {
+			if w.group == 0 { // the first rows tell which columns are worth a dictionary
+				c.begin(repeats(leaves[i].arr))
+			}
+			if err := c.add(&leaves[i], rows, at, at+take); err != nil {
+				return fmt.Errorf("encode column %v: %w", c.path, err)
 			}
 		}
 		at += take
 		w.rows += int64(take)
 		w.group += int64(take)
-		if w.group >= w.cfg.rowGroupRows() || w.held >= maxRowGroupBytes {
+		if w.group >= w.cfg.rowGroupRows() || w.Held() >= maxRowGroupBytes {
 			if err := w.Flush(); err != nil {
 				return err
 			}
@@ -71,128 +115,62 @@ func (w *Writer) Write(rec arrow.Record, rows []int32) error {
 	return nil
 }
 
-const (
-	chunkValues           = 4096
-	chunkBytes            = 256 << 10
-	rowsPerDictionaryPage = 32768
-)
-
-// writeLeaf writes rows[from:to] of one column in chunks, since a page closes only between two of them.
-func (w *Writer) writeLeaf(l *leaf, rows []int32, from, to int) error {
-	col := w.cols[l.column]
-	buf, size := w.values[:0], 0
-	for r := from; r < to; r++ {
-		i := r
-		if rows != nil {
-			i = int(rows[r])
-		}
-		before := len(buf)
-		buf = l.shred(buf, i)
-		size += sizeOf(l, buf[before:])
-		if len(buf) < chunkValues && size < chunkBytes && r != to-1 {
-			continue
-		}
-		if _, err := col.WriteRowValues(buf); err != nil {
-			return fmt.Errorf("encode column %d: %w", l.column, err)
-		}
-		w.held += int64(size)
-		buf, size = buf[:0], 0
-	}
-	w.values = buf[:0]
-	// A dictionary that outgrew its bound is given up when a page closes; its indexes alone would fill a page too late.
-	if w.paged[l.column] += int64(to - from); w.paged[l.column] >= rowsPerDictionaryPage {
-		w.paged[l.column] = 0
-		if l.size != nil {
-			return col.Flush()
-		}
-	}
-	return nil
-}
-
-func sizeOf(l *leaf, values []parquet.Value) int {
-	if l.size == nil {
-		return 8 * len(values)
-	}
-	size := 0
-	for _, v := range values {
-		size += 4 + len(v.ByteArray())
-	}
-	return size
-}
-
-// open makes the encoder once the first rows are known: they tell which columns are worth a dictionary.
-func (w *Writer) open(leaves []leaf) error {
-	if w.w != nil {
-		return nil
-	}
-	codec, err := w.cfg.codec()
-	if err != nil {
-		return err
-	}
-	node, err := nodeOf(w.schema, func(i int) encoding.Encoding {
-		if i < len(leaves) && repeats(leaves[i].steps[len(leaves[i].steps)-1].arr) {
-			return &parquet.RLEDictionary
-		}
-		return &parquet.Plain
-	})
-	if err != nil {
-		return err
-	}
-	w.w = parquet.NewWriter(w.out, parquet.NewSchema("penstock", node),
-		parquet.Compression(codec), parquet.PageBufferSize(pageBytes), parquet.CreatedBy("penstock", "1", ""),
-		parquet.DataPageVersion(1), parquet.DictionaryMaxBytes(maxDictionaryBytes))
-	w.cols = w.w.ColumnWriters()
-	w.paged = make([]int64, len(w.cols))
-	return nil
-}
-
-const sampleValues = 1024
-
-// repeats reports whether the first values of a column of strings or bytes recur enough for a dictionary to pay.
-func repeats(a arrow.Array) bool {
-	var at func(int) string
-	switch a := a.(type) {
-	case *array.String:
-		at = a.Value
-	case *array.LargeString:
-		at = a.Value
-	case *array.Binary:
-		at = a.ValueString
-	case *array.LargeBinary:
-		at = a.ValueString
-	default:
-		return false
-	}
-	seen := map[string]struct{}{}
-	count := 0
-	for i := 0; i < a.Len() && count < sampleValues; i++ {
-		if a.IsValid(i) {
-			count++
-			seen[at(i)] = struct{}{}
-		}
-	}
-	return count < 64 || len(seen)*2 < count
-}
-
 // Flush ends the row group that is open, if any, and writes it out.
 func (w *Writer) Flush() error {
 	if w.group == 0 {
 		return nil
 	}
-	if err := w.w.Flush(); err != nil {
-		return fmt.Errorf("encode row group: %w", err)
+	for _, c := range w.cols {
+		if err := c.finish(); err != nil {
+			return fmt.Errorf("encode column %v: %w", c.path, err)
+		}
 	}
-	w.group, w.held = 0, 0
-	clear(w.paged)
-	return nil
+	w.busy.Wait()
+	if len(w.footer.RowGroups) == math.MaxInt16 {
+		return fmt.Errorf("a file has at most %d row groups; raise row_group_rows: %w", math.MaxInt16, core.ErrInvalid)
+	}
+	g := format.RowGroup{NumRows: w.group, FileOffset: w.offset, Ordinal: int16(len(w.footer.RowGroups))} //nolint:gosec // bounded by the rows of a plan
+	for _, c := range w.cols {
+		chunk, err := w.writeChunk(c)
+		if err != nil {
+			return fmt.Errorf("write column %v: %w", c.path, err)
+		}
+		g.Columns = append(g.Columns, chunk)
+		g.TotalByteSize += chunk.MetaData.TotalUncompressedSize
+		g.TotalCompressedSize += chunk.MetaData.TotalCompressedSize
+		c.pages = nil
+	}
+	w.footer.RowGroups = append(w.footer.RowGroups, g)
+	w.footer.NumRows += w.group
+	w.group = 0
+	return w.out.Flush()
+}
+
+func (w *Writer) writeChunk(c *column) (format.ColumnChunk, error) {
+	start := w.offset
+	var sizes []pageSize
+	for _, p := range c.pages {
+		if p.err != nil {
+			return format.ColumnChunk{}, p.err
+		}
+		header, err := thrift.Marshal(new(thrift.CompactProtocol), &p.header)
+		if err != nil {
+			return format.ColumnChunk{}, err
+		}
+		sizes = append(sizes, pageSize{w.offset, int64(len(header))})
+		if err := errors.Join(w.write(header), w.write(p.body)); err != nil {
+			return format.ColumnChunk{}, err
+		}
+	}
+	return c.chunk(start, sizes), nil
 }
 
 // SetMetadata puts a key and value into the footer; call it before Close.
 func (w *Writer) SetMetadata(key, value string) error {
-	if err := w.open(nil); err != nil {
+	if err := w.open(); err != nil {
 		return err
 	}
-	w.w.SetKeyValueMetadata(key, value)
+	w.footer.KeyValueMetadata = append(w.footer.KeyValueMetadata, format.KeyValue{Key: key, Value: value})
 	return nil
 }
 
@@ -200,17 +178,27 @@ func (w *Writer) SetMetadata(key, value string) error {
 func (w *Writer) Rows() int64 { return w.rows }
 
 // Held estimates the memory of the row group that is open.
-func (w *Writer) Held() int64 { return w.held }
+func (w *Writer) Held() int64 {
+	var n int64
+	for _, c := range w.cols {
+		n += c.held()
+	}
+	return n
+}
 
 // Close writes what is left and the footer. A file without rows is a valid one.
 func (w *Writer) Close() error {
-	if err := w.open(nil); err != nil {
+	if err := w.open(); err != nil {
 		return err
 	}
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	if err := w.w.Close(); err != nil {
+	text, err := appendFooter(nil, w.footer)
+	if err != nil {
+		return fmt.Errorf("write parquet footer: %w", err)
+	}
+	if err := errors.Join(w.write(text), w.out.Flush()); err != nil {
 		return fmt.Errorf("write parquet footer: %w", err)
 	}
 	return nil

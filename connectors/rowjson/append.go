@@ -1,4 +1,4 @@
-package ndjson
+package rowjson
 
 import (
 	"encoding/base64"
@@ -76,7 +76,7 @@ func integerAppender(a arrow.Array) (appender, error) {
 	case *array.Uint64:
 		return func(dst []byte, i int) []byte { return strconv.AppendUint(dst, a.Value(i), 10) }, nil
 	}
-	return nil, fmt.Errorf("type %s is not one that this sink writes; cast it: %w", a.DataType(), core.ErrInvalid)
+	return nil, fmt.Errorf("type %s has no form in JSON; cast it: %w", a.DataType(), core.ErrInvalid)
 }
 
 func structAppender(a *array.Struct) (appender, error) {

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+
+	"github.com/penstock/penstock/connectors"
+	"github.com/penstock/penstock/connectors/deadletter"
+	"github.com/penstock/penstock/core"
+	"github.com/penstock/penstock/pipelines"
+)
+
+func (a *app) dlq() *cobra.Command {
+	root := &cobra.Command{Use: "dlq", Short: "Look at dead letters", Example: "  penstock dlq list clicks-archive.dead\n  penstock dlq show clicks-archive.dead 1"}
+	root.AddCommand(a.dlqList(), a.dlqShow())
+	return root
+}
+
+// numbered is a dead letter and its number among those of its stream.
+type numbered struct {
+	Number int `json:"number"`
+	connectors.DeadLetter
+}
+
+// maxHeld bounds the raw bytes of the letters that one answer holds.
+const maxHeld = 64 << 20
+
+func (a *app) dlqList() *cobra.Command {
+	var stage, code string
+	var limit int
+	cmd := a.onNode("list STREAM", "List the dead letters in a stream such as clicks-archive.dead", cobra.ExactArgs(1), func(cmd *cobra.Command, n *pipelines.Node, args []string) error {
+		s, err := deadletter.New(n.Streams, core.StreamName(args[0]))
+		if err != nil {
+			return err
+		}
+		out := []numbered{}
+		number, listed, held, more := 0, 0, 0, false
+		err = s.List(cmd.Context(), func(l connectors.DeadLetter) bool {
+			number++
+			if stage != "" && l.Stage != stage && !strings.HasPrefix(l.Stage, stage+".") || code != "" && l.Code != code {
+				return true
+			}
+			if more = limit > 0 && listed == limit || held > maxHeld; more {
+				return false
+			}
+			listed++
+			a.printf("%d %s %s %d %s %s: %s\n", number, l.Shard, l.Seq, l.Ord, l.Stage, l.Code, plainText(l.Reason))
+			if a.json {
+				held += len(l.Raw)
+				out = append(out, numbered{number, l})
+			}
+			return true
+		})
+		a.result = out
+		if more {
+			_, _ = fmt.Fprintf(a.err, "only the first %d are listed: choose with --stage and --code, or raise --limit\n", listed)
+		}
+		return err
+	})
+	cmd.Long = "List dead letters. Each row's letter at a stage is listed once, however often it was put."
+	cmd.Example = "  penstock dlq list clicks-archive.dead --stage decode --code bad_json"
+	cmd.Flags().StringVar(&stage, "stage", "", "only those of a stage, such as decode, stages[2] or sink")
+	cmd.Flags().StringVar(&code, "code", "", "only those with a code, such as bad_json")
+	cmd.Flags().IntVar(&limit, "limit", 1000, "how many at most; 0: all")
+	return cmd
+}
+
+func (a *app) dlqShow() *cobra.Command {
+	var shard, seq string
+	cmd := a.onNode("show STREAM [NUMBER]", "Show one dead letter whole", cobra.RangeArgs(1, 2), func(cmd *cobra.Command, n *pipelines.Node, args []string) error {
+		want := 0
+		if len(args) == 2 {
+			var err error
+			if want, err = strconv.Atoi(args[1]); err != nil || want < 1 {
+				return usage(fmt.Errorf("%q is not the number of a letter, as dlq list shows it", args[1]))
+			}
+		}
+		if (want == 0) == (seq == "") {
+			return usage(errors.New("say which letter: its NUMBER as dlq list shows it, or --seq and perhaps --shard"))
+		}
+		s, err := deadletter.New(n.Streams, core.StreamName(args[0]))
+		if err != nil {
+			return err
+		}
+		out := []numbered{}
+		number := 0
+		err = s.List(cmd.Context(), func(l connectors.DeadLetter) bool {
+			number++
+			if number == want || want == 0 && string(l.Seq) == seq && (shard == "" || sameShard(shard, l.Shard)) {
+				out = append(out, numbered{number, l})
+			}
+			return number != want
+		})
+		if err != nil {
+			return err
+		}
+		if len(out) == 0 {
+			return problem(fmt.Errorf("%s has no such letter; penstock dlq list %s lists those there are", args[0], args[0]))
+		}
+		return a.answer(out, func() {
+			for _, l := range out {
+				a.printLetter(l)
+			}
+		})
+	})
+	cmd.Example = "  penstock dlq show clicks-archive.dead 1\n  penstock dlq show clicks-archive.dead --shard 0 --seq 49590338271490256608559692538361571095921575989136588898"
+	cmd.Flags().StringVar(&shard, "shard", "", "the record's shard")
+	cmd.Flags().StringVar(&seq, "seq", "", "the record's sequence number; the letters of all its rows are shown")
+	return cmd
+}
+
+func (a *app) printLetter(l numbered) {
+	a.printf("letter      %d\npipeline    %s (incarnation %s, plan %d, spec %s)\nstage       %s\ncode        %s\nreason      %s\n",
+		l.Number, l.Pipeline, l.Incarnation, l.Plan, l.Spec, l.Stage, l.Code, l.Reason)
+	a.printf("source      %s\nshard       %s\nsequence    %s\nrow         %d of the record\narrival     %s\nkey         %s\n",
+		l.Source, l.Shard, l.Seq, l.Ord, time.UnixMilli(l.Arrival).UTC().Format(time.RFC3339Nano), plainText(l.Key))
+	if text, ok := printable(l.Raw); ok {
+		a.printf("data        %d bytes\n%s\n\n", len(l.Raw), text)
+	} else {
+		a.printf("data        %d bytes, no text\n%s\n", len(l.Raw), hex.Dump(l.Raw))
+	}
+}
+
+// printable is b as text, if a terminal shows it as it is.
+func printable(b []byte) (string, bool) {
+	if !utf8.Valid(b) {
+		return "", false
+	}
+	for _, r := range string(b) {
+		if !unicode.IsPrint(r) && r != '\n' && r != '\t' {
+			return "", false
+		}
+	}
+	return string(b), true
+}
+
+// plainText is s on one line, quoted where a terminal would act on it.
+func plainText(s string) string {
+	if strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) >= 0 || !utf8.ValidString(s) {
+		return strconv.Quote(s)
+	}
+	return s
+}
+
+// sameShard reports whether what the user wrote, the whole name or its number, means the shard.
+func sameShard(written string, id core.ShardID) bool {
+	if n, err := strconv.Atoi(written); err == nil && n >= 0 {
+		return core.NewShardID(n) == id
+	}
+	return written == string(id)
+}

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/penstock/penstock/connectors"
+	"github.com/penstock/penstock/core"
+)
+
+// syncWriter lets several goroutines write whole lines.
+type syncWriter struct {
+	mu sync.Mutex // guards w
+	w  io.Writer
+}
+
+func (s *syncWriter) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.w.Write(p)
+}
+
+// newLogger returns a logger of the format and level that flags name.
+func newLogger(out io.Writer, format, level string) (*slog.Logger, error) {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil || strings.ContainsAny(level, "+-") {
+		return nil, fmt.Errorf("--log-level %q, want debug, info, warn or error", level)
+	}
+	opts := &slog.HandlerOptions{Level: l}
+	switch format {
+	case "text":
+		return slog.New(slog.NewTextHandler(out, opts)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(out, opts)), nil
+	}
+	return nil, fmt.Errorf("--log-format %q, want text or json", format)
+}
+
+// logEvents writes what a worker does to a log. Where a progress display shows it too, it is not repeated.
+func logEvents(log *slog.Logger, shown bool) *connectors.Events {
+	e := &connectors.Events{
+		Lease: func(shard core.ShardID, state string) { log.Debug("lease", "shard", shard, "state", state) },
+		Absent: func(columns []string) {
+			log.Warn("the pipeline names columns that no record has had yet; they are null", "columns", strings.Join(columns, ", "))
+		},
+		Schema: func(version int64, columns int) {
+			log.Debug("schema committed", "version", version, "columns", columns)
+		},
+		Stale: func(string) { log.Debug("the schema grew, the flush is made anew when it closes") },
+		Planned: func(p connectors.Plan) {
+			log.Debug("plan committed", "plan", p.Number, "reason", p.Reason, "outputs", len(p.Outputs))
+		},
+	}
+	if shown {
+		return e
+	}
+	e.Resumed = func(p connectors.Plan) { log.Info("finishing a plan that an earlier run left open", "plan", p.Number) }
+	e.Retry = func(what string, attempt int, wait time.Duration, err error) {
+		log.Warn("failed, trying again", "step", what, "attempt", attempt, "in", wait.Round(time.Millisecond).String(), "error", err)
+	}
+	e.Checkpoint = func(p connectors.Plan, took time.Duration) {
+		var c connectors.Counts
+		for _, s := range p.Spans {
+			c = c.Add(s.Counts)
+		}
+		log.Info("flushed", "plan", p.Number, "reason", p.Reason, "outputs", len(p.Outputs), "rows", c.Written, "dead", c.Dead,
+			"took", took.Round(time.Millisecond).String())
+	}
+	return e
+}

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/penstock/penstock/connectors"
+	"github.com/penstock/penstock/pipelines"
+)
+
+func (a *app) verify() *cobra.Command {
+	return &cobra.Command{
+		Use:               "verify PIPELINE.yaml...",
+		Short:             "Prove from the destination's own manifests that each span is there once",
+		Example:           "  penstock verify clicks-archive.yaml",
+		Args:              cobra.MinimumNArgs(1),
+		ValidArgsFunction: yamlFiles,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			r := registry()
+			specs, err := load(r, args)
+			if err != nil {
+				return err
+			}
+			var reports []connectors.VerifyReport
+			var errs []error
+			for _, s := range specs {
+				report, err := a.verifyOne(cmd.Context(), r, s)
+				if err != nil {
+					errs = append(errs, err)
+				}
+				reports = append(reports, report)
+			}
+			a.result = reports
+			return errors.Join(errs...)
+		},
+	}
+}
+
+func (a *app) verifyOne(ctx context.Context, r *pipelines.Registry, s *pipelines.Spec) (report connectors.VerifyReport, err error) {
+	p, err := r.Program(ctx, s)
+	if err != nil {
+		return report, classify(err)
+	}
+	defer func() { err = errors.Join(err, p.Sink.Close(ctx)) }()
+	v, ok := p.Sink.(connectors.Verifier)
+	if !ok {
+		return report, usage(fmt.Errorf("sink %s cannot prove what it holds", s.Sink.Kind))
+	}
+	if report, err = v.Verify(ctx, s.Name); err != nil {
+		return report, err
+	}
+	a.printReport(report)
+	if len(report.Problems) > 0 {
+		err = problem(fmt.Errorf("pipeline %s: %d problems", s.Name, len(report.Problems)))
+	}
+	return report, err
+}
+
+func (a *app) printReport(v connectors.VerifyReport) {
+	line := func(format string, args ...any) { a.printf(format+"\n", args...) }
+	for _, s := range v.Shards {
+		line("%s %s: proven through %s: read=%d filtered=%d written=%d dead=%d", s.Source, s.Shard, s.Through, s.Counts.Rows, s.Counts.Filtered+s.Counts.Null, s.Counts.Written, s.Counts.Dead)
+	}
+	for _, p := range v.Problems {
+		line("problem: %s", p)
+	}
+	for _, o := range v.Orphans {
+		line("orphan (no manifest names it; it is not part of the result): %s", o)
+	}
+	verdict := "clean"
+	if len(v.Problems) > 0 {
+		verdict = "NOT CLEAN"
+	}
+	line("verify %s: %s: plans=%d files=%d rows=%d bytes=%d", v.Pipeline, verdict, v.Plans, v.Outputs, v.Rows, v.Bytes)
+}

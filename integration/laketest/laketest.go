@@ -1,0 +1,82 @@
+// Package laketest reads the objects of a lake back, with readers that are not the ones of the product: Parquet by
+// Arrow's own implementation. It is not used by the product.
+package laketest
+
+import (
+	"bytes"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/apache/arrow/go/v17/arrow/array"
+	"github.com/apache/arrow/go/v17/arrow/memory"
+	"github.com/apache/arrow/go/v17/parquet"
+	"github.com/apache/arrow/go/v17/parquet/file"
+	"github.com/apache/arrow/go/v17/parquet/pqarrow"
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+	"github.com/stretchr/testify/require"
+)
+
+// Rows are the rows of the objects of a lake, by name, as JSON objects. What lies under _penstock/ is no data.
+func Rows(t *testing.T, objects map[string][]byte) []string {
+	t.Helper()
+	out := []string{}
+	for name, content := range objects {
+		switch {
+		case strings.HasPrefix(name, "_penstock/"):
+		case strings.HasSuffix(name, ".parquet"):
+			out = append(out, parquetRows(t, name, content)...)
+		default:
+			out = append(out, ndjsonRows(t, name, content)...)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+func parquetRows(t *testing.T, name string, content []byte) []string {
+	t.Helper()
+	f, err := file.NewParquetReader(bytes.NewReader(content), file.WithReadProps(parquet.NewReaderProperties(memory.DefaultAllocator)))
+	require.NoError(t, err, name)
+	defer f.Close() //nolint:errcheck // it was only read
+	r, err := pqarrow.NewFileReader(f, pqarrow.ArrowReadProperties{BatchSize: 1024}, memory.DefaultAllocator)
+	require.NoError(t, err, name)
+	table, err := r.ReadTable(t.Context())
+	require.NoError(t, err, name)
+	defer table.Release()
+	tr := array.NewTableReader(table, 1024)
+	defer tr.Release()
+	var out []string
+	for tr.Next() {
+		var text strings.Builder
+		require.NoError(t, array.RecordToJSON(tr.Record(), &text), name)
+		out = append(out, strings.Split(strings.TrimSuffix(text.String(), "\n"), "\n")...)
+	}
+	require.NoError(t, tr.Err(), name)
+	return out
+}
+
+func ndjsonRows(t *testing.T, name string, content []byte) []string {
+	t.Helper()
+	var in io.Reader = bytes.NewReader(content)
+	switch {
+	case strings.HasSuffix(name, ".gz"):
+		zr, err := gzip.NewReader(in)
+		require.NoError(t, err, name)
+		in = zr
+	case strings.HasSuffix(name, ".zst"):
+		zr, err := zstd.NewReader(in)
+		require.NoError(t, err, name)
+		defer zr.Close()
+		in = zr
+	}
+	text, err := io.ReadAll(in)
+	require.NoError(t, err, name)
+	var out []string
+	for line := range strings.Lines(string(text)) {
+		out = append(out, strings.TrimSuffix(line, "\n"))
+	}
+	return out
+}

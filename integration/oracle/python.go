@@ -1,0 +1,82 @@
+// Package oracle has what results are held against: other programs that read and write the same formats, of pinned
+// versions, outside the product's own dependencies. Only tests and benchmarks use it.
+package oracle
+
+import (
+	"context"
+	_ "embed" // the script
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/gofrs/flock"
+)
+
+// Packages are the Python packages that Python has.
+var Packages = []string{"pyarrow==26.0.1", "duckdb==2.0.1"}
+
+// Python is a Python with Packages: that of the environment variable PENSTOCK_PYTHON, or one made in the user's cache.
+func Python(ctx context.Context) (string, error) {
+	if path := os.Getenv("PENSTOCK_PYTHON"); path != "" {
+		return path, nil
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(cache, "penstock", "python-"+strings.NewReplacer("==", "-", " ", "_").Replace(strings.Join(Packages, " ")))
+	bin := filepath.Join(dir, "bin", "python")
+	if runtime.GOOS == "windows" {
+		bin = filepath.Join(dir, "Scripts", "python.exe")
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // a program, which others may start
+		return "", err
+	}
+	lock := flock.New(dir + ".lock") // processes take turns
+	if err := lock.Lock(); err != nil {
+		return "", err
+	}
+	defer lock.Unlock() //nolint:errcheck // the process ends with it
+	if _, err := os.Stat(filepath.Join(dir, "ready")); err == nil {
+		return bin, nil
+	}
+	for _, args := range [][]string{
+		{"python3", "-m", "venv", dir},
+		append([]string{bin, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"}, Packages...),
+	} {
+		if out, err := exec.CommandContext(ctx, args[0], args[1:]...).CombinedOutput(); err != nil { //nolint:gosec // fixed arguments
+			return "", fmt.Errorf("%s: %w: %s", strings.Join(args, " "), err, out)
+		}
+	}
+	return bin, os.WriteFile(filepath.Join(dir, "ready"), nil, 0o600)
+}
+
+// Need is Python for a test, which is skipped where none is set, but not with REQUIRE_INTEGRATION=1.
+func Need(t testing.TB) string {
+	t.Helper()
+	if os.Getenv("PENSTOCK_PYTHON") == "" && os.Getenv("REQUIRE_INTEGRATION") != "1" {
+		t.Skip("PENSTOCK_PYTHON names no Python with pyarrow and duckdb; REQUIRE_INTEGRATION=1 makes one")
+	}
+	bin, err := Python(t.Context())
+	if err != nil {
+		t.Fatalf("a Python with %s is needed: %v", strings.Join(Packages, " and "), err)
+	}
+	return bin
+}
+
+//go:embed parquet.py
+var parquetScript string
+
+// CheckParquet reads a Parquet file with pyarrow and with DuckDB and holds the rows against lines of JSON as
+// sinks/internal/ndjson writes them. It returns what the check printed.
+func CheckParquet(ctx context.Context, python, file, lines string) (string, error) {
+	out, err := exec.CommandContext(ctx, python, "-c", parquetScript, file, lines).CombinedOutput() //nolint:gosec // a test's own files
+	if err != nil {
+		return "", fmt.Errorf("%s: %w: %s", file, err, out)
+	}
+	return string(out), nil
+}
