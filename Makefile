@@ -43,13 +43,13 @@ ifeq ($(filter-out reshard,$(CAMPAIGN)),)
 	PENSTOCK_RESHARDS=500 $(GO) test -count=1 -timeout 60m -v -run 'TestEveryRecordOnceAndInOrderThroughReshards' ./core/stream
 endif
 ifeq ($(filter-out cut,$(CAMPAIGN)),)
-	PENSTOCK_CUT_STATES=300000 $(GO) test -count=1 -timeout 60m -v -run TestPowerCutsAtEveryCallOfEveryWorkload ./core/shardlog/local
+	PENSTOCK_CUT_STATES=300000 $(GO) test -count=1 -timeout 60m -v -run 'TestPowerCutsAtEveryCallOfEveryWorkload|TestPowerCutsLeave' ./core/shardlog/local ./core/control ./core/stream
 endif
 ifeq ($(filter-out nth-call,$(CAMPAIGN)),)
-	$(GO) test -count=1 -timeout 60m -v -run TestTheNthCallFails ./core/shardlog/local
+	REQUIRE_INTEGRATION=1 $(GO) test -count=1 -timeout 60m -v -run TestTheNthCallFails ./core/shardlog/local
 endif
 ifeq ($(filter-out damage,$(CAMPAIGN)),)
-	PENSTOCK_DAMAGE_EVERY=1 $(GO) test -count=1 -timeout 60m -v -run TestDamageIsSeen ./core/shardlog/local
+	REQUIRE_INTEGRATION=1 PENSTOCK_DAMAGE_EVERY=1 $(GO) test -count=1 -timeout 60m -v -run TestDamageIsSeen ./core/shardlog/local
 endif
 ifeq ($(filter-out kill-log,$(CAMPAIGN)),)
 	PENSTOCK_KILL_CYCLES=20000 $(GO) test -count=1 -timeout 120m -v -run TestWhatWasAcknowledgedSurvivesKill9 ./integration/faults
