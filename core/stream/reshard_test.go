@@ -304,8 +304,6 @@ type reshardings struct {
 	seqs  map[string]core.SequenceNumber
 }
 
-var errPower = errors.New("power cut")
-
 // reshardWorkload puts, splits, puts, merges and puts until something fails.
 func reshardWorkload(ctx context.Context, fs vfs.FS, h *reshardings) {
 	e, err := local.Open(fs, "/log", local.Config{FileSize: 1 << 14})
