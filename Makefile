@@ -69,6 +69,9 @@ endif
 ifeq ($(filter-out fuzz,$(CAMPAIGN)),)
 	$(MAKE) fuzz FUZZTIME=5m
 endif
+ifeq ($(filter-out configuration,$(CAMPAIGN)),)
+	PENSTOCK_MUTANTS=all $(GO) test -count=1 -v -run TestMistakesInPipelineFilesAreSaid ./pipelines
+endif
 ifeq ($(filter-out poison,$(CAMPAIGN)),)
 	PENSTOCK_POISON_SEEDS=20 $(GO) test -count=1 -timeout 60m -v -run TestPoisonIsKeptApartAndNothingElseIs ./integration | grep -v -- '--- PASS\|=== '
 endif

@@ -49,7 +49,7 @@ func (a *app) split() *cobra.Command {
 }
 
 func (a *app) merge() *cobra.Command {
-	return a.onNode("merge NAME SHARD SHARD", "Make one shard of two whose hash keys lie side by side", cobra.ExactArgs(3),
+	cmd := a.onNode("merge NAME SHARD SHARD", "Make one shard of two whose hash keys lie side by side", cobra.ExactArgs(3),
 		func(cmd *cobra.Command, n *pipelines.Node, args []string) error {
 			s, err := n.Streams.Open(cmd.Context(), core.StreamName(args[0]))
 			if err != nil {
@@ -61,10 +61,12 @@ func (a *app) merge() *cobra.Command {
 			}
 			return a.show(child, "%s and %s are closed; their child is %s\n", shardID(args[1]), shardID(args[2]), child.ID)
 		})
+	cmd.Example = "  penstock streams merge clicks 2 3"
+	return cmd
 }
 
 func (a *app) maxRecord() *cobra.Command {
-	return a.onNode("max-record NAME SIZE", "Change how large a record may be, such as 10MiB", cobra.ExactArgs(2),
+	cmd := a.onNode("max-record NAME SIZE", "Change how large a record may be, such as 10MiB", cobra.ExactArgs(2),
 		func(cmd *cobra.Command, n *pipelines.Node, args []string) error {
 			var size connectors.ByteSize
 			if err := size.UnmarshalText([]byte(args[1])); err != nil {
@@ -75,6 +77,8 @@ func (a *app) maxRecord() *cobra.Command {
 			}
 			return a.show(map[string]any{"stream": args[0], "max_record": int64(size)}, "stream %s takes records of %s\n", args[0], size)
 		})
+	cmd.Example = "  penstock streams max-record clicks 10MiB"
+	return cmd
 }
 
 // shardLine describes a shard.
