@@ -20,7 +20,7 @@ import (
 	"github.com/penstock/penstock/core/vfs"
 )
 
-var errPower = errors.New("power cut")
+var errCut = errors.New("power cut")
 
 // life is what a caller was told of its streams.
 type life struct {
@@ -82,7 +82,7 @@ func (l *life) step(ctx context.Context, s *Store, rng *rand.Rand, i int) error 
 		return err
 	case rng.IntN(6) == 0:
 		l.trimmed = true
-		return s.Trim(ctx, time.Now().Add(MinRetention+time.Second))
+		return l.trim(ctx, s, name)
 	case rng.IntN(6) == 0:
 		return s.SetRetention(ctx, name, MinRetention+time.Hour)
 	}
@@ -103,6 +103,24 @@ func (l *life) step(ctx context.Context, s *Store, rng *rand.Rand, i int) error 
 		l.acked[string(records[n].Data)], l.of[string(records[n].Data)] = r.Seq, name
 	}
 	return err
+}
+
+// trim lets all that a stream holds go.
+func (l *life) trim(ctx context.Context, s *Store, name core.StreamName) error {
+	_, info, err := load(ctx, s.control, name)
+	if err != nil {
+		return err
+	}
+	for _, sh := range info.Shards {
+		pos, err := s.engine.Find(ctx, sh.Log, time.Now().Add(time.Second))
+		if err == nil {
+			err = s.engine.Trim(ctx, sh.Log, pos)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (l *life) forget(name core.StreamName) {
@@ -208,7 +226,7 @@ func TestPowerCutsLeaveWholeStreams(t *testing.T) {
 			var calls atomic.Int64
 			fs.Fail(func(op, _ string) error {
 				if op != "read" && op != "open" && calls.Add(1) >= n {
-					return errPower
+					return errCut
 				}
 				return nil
 			})
