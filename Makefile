@@ -2,11 +2,11 @@
 # make test    check and the tests that need real servers and real data, which it sets up
 # make test-long  the whole numbers of the campaigns
 # make fuzz    every decoder against arbitrary input, FUZZTIME (20s) each
-# make bench   the benchmarks
+# make bench   the benchmarks, beside the bare disk and DuckDB; make bench-go those of each package
 GO ?= go
 GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
-.PHONY: check test test-long fuzz bench fmt lint vet race
+.PHONY: check test test-long fuzz bench bench-go fmt lint vet race
 
 check: fmt vet lint race
 
@@ -39,14 +39,17 @@ endif
 ifeq ($(filter-out crash,$(CAMPAIGN)),)
 	PENSTOCK_CRASH_SEEDS=1000 $(GO) test -count=1 -timeout 60m -v -run 'TestPowerCutsAtEveryCall$$|TestFlippedBits' ./core/shardlog/local | grep -v -- '--- PASS\|=== RUN'
 endif
+ifeq ($(filter-out reshard,$(CAMPAIGN)),)
+	PENSTOCK_RESHARDS=500 $(GO) test -count=1 -timeout 60m -v -run 'TestEveryRecordOnceAndInOrderThroughReshards' ./core/stream
+endif
 ifeq ($(filter-out cut,$(CAMPAIGN)),)
-	PENSTOCK_CUT_STATES=300000 $(GO) test -count=1 -timeout 60m -v -run TestPowerCutsAtEveryCallOfEveryWorkload ./core/shardlog/local
+	PENSTOCK_CUT_STATES=300000 $(GO) test -count=1 -timeout 60m -v -run 'TestPowerCutsAtEveryCallOfEveryWorkload|TestPowerCutsLeave' ./core/shardlog/local ./core/control ./core/stream
 endif
 ifeq ($(filter-out nth-call,$(CAMPAIGN)),)
-	$(GO) test -count=1 -timeout 60m -v -run TestTheNthCallFails ./core/shardlog/local
+	REQUIRE_INTEGRATION=1 $(GO) test -count=1 -timeout 60m -v -run TestTheNthCallFails ./core/shardlog/local
 endif
 ifeq ($(filter-out damage,$(CAMPAIGN)),)
-	PENSTOCK_DAMAGE_EVERY=1 $(GO) test -count=1 -timeout 60m -v -run TestDamageIsSeen ./core/shardlog/local
+	REQUIRE_INTEGRATION=1 PENSTOCK_DAMAGE_EVERY=1 $(GO) test -count=1 -timeout 60m -v -run TestDamageIsSeen ./core/shardlog/local
 endif
 ifeq ($(filter-out kill-log,$(CAMPAIGN)),)
 	PENSTOCK_KILL_CYCLES=20000 $(GO) test -count=1 -timeout 120m -v -run TestWhatWasAcknowledgedSurvivesKill9 ./integration/faults
@@ -83,7 +86,7 @@ endif
 FUZZTIME ?= 20s
 FUZZ := core/FuzzSequenceNumber core/stream/FuzzParseNumber core/control/FuzzFold \
 	core/shardlog/local/FuzzRecover core/shardlog/local/FuzzGroup core/shardlog/local/FuzzPayload \
-	transforms/json/FuzzDecode transforms/internal/expr/FuzzParse transforms/internal/expr/FuzzColumnsAndRowsAgree \
+	transforms/json/FuzzDecode transforms/json/FuzzBothWays connectors/file/FuzzSplit transforms/internal/expr/FuzzParse transforms/internal/expr/FuzzColumnsAndRowsAgree \
 	sinks/internal/prefix/FuzzParsedPrefixesStayInside cmd/penstock/FuzzLoad pipelines/FuzzTheSchemaTakesWhatTheDecoderTakes \
 	transforms/logline/FuzzDecode transforms/csv/FuzzDecode transforms/regex/FuzzDecode transforms/raw/FuzzDecode
 
@@ -93,5 +96,9 @@ fuzz:
 		$(GO) test -run '^$$' -fuzz "^$${target##*/}\$$" -fuzztime $(FUZZTIME) ./$${target%/*} || exit 1; \
 	done
 
+# The table of the README: every stage, the bare disk, DuckDB, in turns. The folder to work in is on the disk that is measured.
 bench:
+	$(GO) run ./integration/bench $(BENCH)
+
+bench-go:
 	$(GO) test -run '^$$' -bench . -benchmem ./...

@@ -127,10 +127,7 @@ func (f *feed) add(record []byte, at int64) bool {
 // put puts what gathered until nothing more does.
 func (f *feed) put(ctx context.Context, to *stream.Stream) error {
 	var c chunk
-	for f.next(&c) {
-		if err := ctx.Err(); err != nil { // what is not put is the caller's still
-			return nil
-		}
+	for f.next(&c) && ctx.Err() == nil { // when ctx ends, what is not put is the caller's still
 		results, err := to.Put(ctx, c.records)
 		for i := 0; err == nil && i < len(results); i++ {
 			err = results[i].Err

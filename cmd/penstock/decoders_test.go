@@ -21,7 +21,7 @@ func TestDecodersAreNamedInYAML(t *testing.T) {
 		`{csv: {columns: [a, b], delimiter: "\t"}}`:     "",
 		`{csv: {quote: '', null: '\N'}}`:                "",
 		`{csv: {header: true, columns: [a]}}`:           "source.decode.csv.columns: with header: true",
-		`{csv: {seperator: ';'}}`:                       "source.decode.csv.seperator: unknown",
+		`{csv: {separator: ';'}}`:                       "source.decode.csv.separator: unknown",
 		`{regex: '(?P<ip>\S+)'}`:                        "",
 		`{regex: {pattern: '(?P<ip>\S+)'}}`:             "",
 		`{regex: '\S+'}`:                                "source.decode.regex: the expression has no named group",

@@ -5,7 +5,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -203,7 +202,7 @@ func TestMalformedFramesAreRefused(t *testing.T) {
 	_, _, err := readFrame(bytes.NewReader([]byte{frameCall, 0xff, 0xff, 0xff, 0xff}))
 	require.ErrorContains(t, err, "at most")
 	_, _, err = readFrame(bytes.NewReader([]byte{frameCall, 0, 0, 0, 9, 1}))
-	require.True(t, errors.Is(err, io.ErrUnexpectedEOF), err)
+	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 	require.ErrorContains(t, writeJSON(io.Discard, frameCall, request{[]string{strings.Repeat("x", maxFrame)}}), "at most")
 }
 

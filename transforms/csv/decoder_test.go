@@ -79,11 +79,13 @@ func TestRowsAreDecoded(t *testing.T) {
 		want    []string
 	}{
 		"quoted delimiters, quotes and line ends": {
-			`{header: true}`, []string{"a,b\n\"x,\"\"y\"\"\r\nz\",1\r\n", "a,b\n\"\",2\n'q',3"},
+			`{header: true}`,
+			[]string{"a,b\n\"x,\"\"y\"\"\r\nz\",1\r\n", "a,b\n\"\",2\n'q',3"},
 			[]string{`a="x,\"y\"\r\nz" b=1`, `a="" b=2`, `a="'q'" b=3`},
 		},
 		"tabs and other quotes": {
-			`{columns: [a, b], delimiter: "\t", quote: "'"}`, []string{"'it''s\t'\t\"2\"", "x\ty"},
+			`{columns: [a, b], delimiter: "\t", quote: "'"}`,
+			[]string{"'it''s\t'\t\"2\"", "x\ty"},
 			[]string{`a="it's\t" b="\"2\""`, `a="x" b="y"`},
 		},
 		"no quotes": {`{columns: [a, b], quote: ''}`, []string{`"x,1`}, []string{`a="\"x" b=1`}},
@@ -92,7 +94,8 @@ func TestRowsAreDecoded(t *testing.T) {
 		},
 		"blanks are kept": {`{columns: [a, b]}`, []string{` x , 1`}, []string{`a=" x " b=" 1"`}},
 		"rescued": {
-			`{columns: [a, b]}`, []string{"1,2", `1,2,"3""",4`},
+			`{columns: [a, b]}`,
+			[]string{"1,2", `1,2,"3""",4`},
 			[]string{`a=1 b=2`, `a=1 b=2 _rescued="{\"column2\":\"3\\\"\",\"column3\":\"4\"}"`},
 		},
 		"short rows have nulls where no one says how many fields there are": {``, []string{"1,2", "3"}, []string{`column0=1 column1=2`, `column0=3`}},

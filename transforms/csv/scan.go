@@ -76,12 +76,12 @@ func (s *scanner) field() (more bool, err *syntaxError) {
 	}
 	start := s.i
 	for i := start; i < len(s.b); i++ {
-		switch c := s.b[i]; {
-		case c == s.delimiter:
+		switch s.b[i] {
+		case s.delimiter:
 			s.fields = append(s.fields, field{text: s.b[start:i]})
 			s.i = i + 1
 			return true, nil
-		case c == '\n':
+		case '\n':
 			s.fields = append(s.fields, field{text: bytes.TrimSuffix(s.b[start:i], []byte("\r"))})
 			s.i = i + 1
 			return false, nil

@@ -109,7 +109,7 @@ func (d *Decoder) record(p *decoding, b []byte, index int) *lineError {
 			end = start + i
 		}
 		if text := bytes.TrimSuffix(b[start:end], []byte("\r")); len(text) > 0 {
-			if err := p.line.scan(text, d.format); err != nil {
+			if err := p.scan(text, d.format); err != nil {
 				err.offset += start
 				return err
 			}

@@ -219,7 +219,7 @@ func unescape(dst, text []byte) []byte {
 		case '"', '\\':
 			dst, text = append(dst, c), text[2:]
 		default:
-			n := 0
+			var n int
 			if dst, n = character(dst, text); n == 0 { // it stays as it was written
 				dst, n = append(dst, text[:2]...), 2
 			}

@@ -8,6 +8,7 @@ import (
 	"hash/crc32"
 	"hash/fnv"
 	"io"
+	"slices"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
@@ -119,6 +120,7 @@ func newDecoder(schema []byte) (d *decoder, err error) {
 			d, err = nil, fmt.Errorf("decode schema: %w: %v", errPayload, p)
 		}
 	}()
+	schema = slices.Clip(schema) // what is read beyond its end must panic, not find other bytes
 	if err := saneSchema(schema); err != nil {
 		return nil, fmt.Errorf("decode schema: %w", err)
 	}
@@ -165,6 +167,11 @@ func (d *decoder) decode(payload []byte) (rec arrow.Record, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errPayload, err)
 	}
+	for i, c := range rec.Columns() {
+		if int64(c.Len()) != rec.NumRows() {
+			return nil, fmt.Errorf("%w: column %d has %d of %d rows", errPayload, i, c.Len(), rec.NumRows())
+		}
+	}
 	rec.Retain()
 	return rec, nil
 }
@@ -178,5 +185,5 @@ func splitPayload(b []byte) (meta, body []byte, err error) {
 	if n > uint64(len(b)-8) || align(int64(n)) > int64(len(b)-8) { //nolint:gosec // below the length
 		return nil, nil, errPayload
 	}
-	return b[8 : 8+n], b[8+align(int64(n)):], nil //nolint:gosec // below the length
+	return slices.Clip(b[8 : 8+n]), slices.Clip(b[8+align(int64(n)):]), nil //nolint:gosec // below the length
 }

@@ -448,13 +448,8 @@ func (c *committer) collect() error {
 		}
 		f, next := c.e.files[0], c.e.files[1]
 		c.e.mu.Unlock()
-		if h := c.e.head; h.oldest != next.id {
-			before := h.oldest
-			h.oldest = next.id
-			if err := h.keep(); err != nil {
-				h.oldest = before
-				return err
-			}
+		if err := c.e.head.advance(next.id); err != nil {
+			return err
 		}
 		if c.e.fs.Remove(f.name) != nil {
 			return nil //nolint:nilerr // it is only space

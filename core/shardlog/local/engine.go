@@ -20,8 +20,8 @@ type Engine struct {
 	lock io.Closer
 
 	codecs  codecs
-	head    *head         // only recovery and the committer use it
-	reserve *reserve      // likewise
+	head    *head
+	reserve *reserve      // only recovery and the committer use it
 	wake    chan struct{} // tells the committer that there is something to do
 	done    chan struct{} // closed when the committer has ended
 	failed  chan struct{} // closed when the log was poisoned

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"path/filepath"
+	"sync"
 
 	"github.com/penstock/penstock/core/shardlog"
 	"github.com/penstock/penstock/core/vfs"
@@ -16,10 +17,12 @@ import (
 // head is the file "head", which says how far the log is known to reach, so that a missing or shortened file is told
 // from one that was never longer. The log does not need it: without it, what is missing at either end is not noticed.
 //
-// It has two slots, written in place; the newer valid one counts. A mark is written when its group is synced and is not
+// It is safe for concurrent use. It has two slots, written in place; the newer valid one counts. A mark is written when its group is synced and is not
 // synced itself, so it is never ahead of the log and may be behind it; it never overwrites the slot that was synced.
 type head struct {
 	name string
+
+	mu   sync.Mutex // guards what follows
 	f    vfs.File
 	slot int // the one that is not synced
 	headMark
@@ -100,6 +103,8 @@ func (h *head) missing(dir string, last uint64) error {
 
 // begin writes and syncs what counts from now on, making the file where it is not there.
 func (h *head) begin(fsys vfs.FS, dir string, m headMark) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	m.seq = h.seq
 	h.headMark = m
 	if h.f == nil {
@@ -136,6 +141,8 @@ func (h *head) create(fsys vfs.FS, dir string) error {
 
 // mark notes that a group is durable, without a sync. Where a full disk refuses it, the mark stays behind.
 func (h *head) mark(file, group uint64) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	h.newest, h.group = file, group
 	if err := h.write(); err != nil && !errors.Is(err, shardlog.ErrFull) {
 		return err
@@ -151,6 +158,22 @@ func (h *head) write() error {
 		return fmt.Errorf("write %s: %w: %w", h.name, shardlog.ErrFull, err)
 	case err != nil:
 		return fmt.Errorf("write %s: %w", h.name, err)
+	}
+	return nil
+}
+
+// advance makes durable that the log begins with a file. Only then may those before it be deleted.
+func (h *head) advance(oldest uint64) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	before := h.oldest
+	if before == oldest {
+		return nil
+	}
+	h.oldest = oldest
+	if err := h.keep(); err != nil {
+		h.oldest = before
+		return err
 	}
 	return nil
 }

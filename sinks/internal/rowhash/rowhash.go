@@ -8,6 +8,8 @@ package rowhash
 import (
 	"fmt"
 	"math"
+	"slices"
+	"sync"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
@@ -19,18 +21,11 @@ import (
 // Rows writes the hash of each row of rec into dst, which it grows as needed and returns.
 func Rows(dst []uint64, rec arrow.Record) ([]uint64, error) {
 	n := int(rec.NumRows())
-	dst = append(dst[:0], make([]uint64, n)...)
+	dst = slices.Grow(dst[:0], n)[:n]
+	clear(dst)
 	for c := core.HiddenColumns; c < int(rec.NumCols()); c++ {
-		name := xxhash.Sum64String(rec.ColumnName(c))
-		col := rec.Column(c)
-		value, err := hasher(col)
-		if err != nil {
+		if err := add(dst, rec.ColumnName(c), rec.Column(c)); err != nil {
 			return nil, fmt.Errorf("hash column %q: %w", rec.ColumnName(c), err)
-		}
-		for i := range n {
-			if col.IsValid(i) {
-				dst[i] += mix(name ^ value(i))
-			}
 		}
 	}
 	for i := range dst {
@@ -38,6 +33,35 @@ func Rows(dst []uint64, rec arrow.Record) ([]uint64, error) {
 	}
 	return dst, nil
 }
+
+// add adds to dst, for each value of a field that is not null, its hash mixed with that of the field's name.
+func add(dst []uint64, field string, a arrow.Array) error {
+	scratch, _ := idle.Get().(*[]uint64)
+	if scratch == nil {
+		scratch = new([]uint64)
+	}
+	defer idle.Put(scratch)
+	*scratch = slices.Grow((*scratch)[:0], len(dst))[:len(dst)]
+	values, name := *scratch, xxhash.Sum64String(field)
+	if err := hashes(values, a); err != nil {
+		return err
+	}
+	if a.NullN() == 0 {
+		for i, v := range values {
+			dst[i] += mix(name ^ v)
+		}
+		return nil
+	}
+	for i, v := range values {
+		if a.IsValid(i) {
+			dst[i] += mix(name ^ v)
+		}
+	}
+	return nil
+}
+
+// idle are buffers for the hashes of a column.
+var idle sync.Pool // of *[]uint64
 
 // mix is the finalizer of SplitMix64.
 func mix(x uint64) uint64 {
@@ -61,43 +85,68 @@ const (
 
 func tagged(tag, bits uint64) uint64 { return mix(mix(bits) ^ tag) }
 
-// hasher hashes the valid values of a.
-func hasher(a arrow.Array) (func(int) uint64, error) {
+// hashes writes the hash of each value of a; of null ones it may write anything.
+func hashes(dst []uint64, a arrow.Array) error {
 	switch a := a.(type) {
 	case *array.Null:
-		return func(int) uint64 { return tagNull }, nil
+		for i := range dst {
+			dst[i] = tagNull
+		}
 	case *array.Boolean:
-		return func(i int) uint64 {
+		for i := range dst {
+			dst[i] = tagged(tagBool, 0)
 			if a.Value(i) {
-				return tagged(tagBool, 1)
+				dst[i] = tagged(tagBool, 1)
 			}
-			return tagged(tagBool, 0)
-		}, nil
+		}
 	case *array.Float32:
-		return func(i int) uint64 { return float(float64(a.Value(i))) }, nil
+		for i, v := range a.Float32Values() {
+			dst[i] = float(float64(v))
+		}
 	case *array.Float64:
-		return func(i int) uint64 { return float(a.Value(i)) }, nil
+		for i, v := range a.Float64Values() {
+			dst[i] = float(v)
+		}
 	case *array.Date32:
-		return func(i int) uint64 { return tagged(tagDate, uint64(a.Value(i))) }, nil //nolint:gosec // by its bits
+		each(dst, tagDate, a.Date32Values())
 	case *array.Timestamp:
-		unit := uint64(a.DataType().(*arrow.TimestampType).Unit) << 8
-		return func(i int) uint64 { return tagged(tagTime|unit, uint64(a.Value(i))) }, nil //nolint:gosec // by its bits
-	case *array.String:
-		return func(i int) uint64 { return tagged(tagBytes, xxhash.Sum64String(a.Value(i))) }, nil
-	case *array.LargeString:
-		return func(i int) uint64 { return tagged(tagBytes, xxhash.Sum64String(a.Value(i))) }, nil
-	case *array.Binary:
-		return func(i int) uint64 { return tagged(tagBytes, xxhash.Sum64(a.Value(i))) }, nil
-	case *array.LargeBinary:
-		return func(i int) uint64 { return tagged(tagBytes, xxhash.Sum64(a.Value(i))) }, nil
+		each(dst, tagTime|uint64(a.DataType().(*arrow.TimestampType).Unit)<<8, a.TimestampValues())
+	case *array.String, *array.Binary:
+		texts(dst, arrow.Int32Traits.CastFromBytes(a.Data().Buffers()[1].Bytes()), a.Data())
+	case *array.LargeString, *array.LargeBinary:
+		texts(dst, arrow.Int64Traits.CastFromBytes(a.Data().Buffers()[1].Bytes()), a.Data())
 	case *array.Struct:
-		return structHasher(a)
+		return structHashes(dst, a)
 	case *array.List:
-		return listHasher(a)
+		return listHashes(dst, a)
 	case *array.LargeList:
-		return listHasher(a)
+		return listHashes(dst, a)
+	default:
+		return integerHashes(dst, a)
 	}
-	return integerHasher(a)
+	return nil
+}
+
+// each hashes integers, by their values.
+func each[T ~int8 | ~int16 | ~int32 | ~int64 | ~uint8 | ~uint16 | ~uint32 | ~uint64](dst []uint64, tag uint64, values []T) {
+	for i, v := range values {
+		dst[i] = tagged(tag, uint64(int64(v))) //nolint:gosec // by its bits
+	}
+}
+
+// texts hashes strings or bytes.
+func texts[T int32 | int64](dst []uint64, offsets []T, d arrow.ArrayData) {
+	if d.Len() == 0 {
+		return
+	}
+	var text []byte // none where all of them are empty
+	if b := d.Buffers()[2]; b != nil {
+		text = b.Bytes()
+	}
+	offsets = offsets[d.Offset() : d.Offset()+d.Len()+1]
+	for i := range dst {
+		dst[i] = tagged(tagBytes, xxhash.Sum64(text[offsets[i]:offsets[i+1]]))
+	}
 }
 
 // float gives all NaNs one hash, and 0 and -0 two.
@@ -108,69 +157,68 @@ func float(f float64) uint64 {
 	return tagged(tagFloat, math.Float64bits(f))
 }
 
-func structHasher(a *array.Struct) (func(int) uint64, error) {
+func structHashes(dst []uint64, a *array.Struct) error {
+	clear(dst)
 	t := a.DataType().(*arrow.StructType)
-	names, values := make([]uint64, a.NumField()), make([]func(int) uint64, a.NumField())
-	for c := range values {
-		names[c] = xxhash.Sum64String(t.Field(c).Name)
-		var err error
-		if values[c], err = hasher(a.Field(c)); err != nil {
-			return nil, err
+	for c := range a.NumField() {
+		if err := add(dst, t.Field(c).Name, a.Field(c)); err != nil {
+			return err
 		}
 	}
-	return func(i int) uint64 {
-		var sum uint64
-		for c, value := range values {
-			if a.Field(c).IsValid(i) {
-				sum += mix(names[c] ^ value(i))
-			}
-		}
-		return mix(sum)
-	}, nil
+	for i, v := range dst {
+		dst[i] = mix(v)
+	}
+	return nil
 }
 
-func listHasher(a array.ListLike) (func(int) uint64, error) {
-	values := a.ListValues()
-	value, err := hasher(values)
-	if err != nil {
-		return nil, err
+func listHashes(dst []uint64, a array.ListLike) error {
+	if len(dst) == 0 {
+		return nil
 	}
-	return func(i int) uint64 {
+	from, _ := a.ValueOffsets(0)
+	_, to := a.ValueOffsets(len(dst) - 1)
+	part := array.NewSlice(a.ListValues(), from, to)
+	defer part.Release()
+	values := make([]uint64, to-from)
+	if err := hashes(values, part); err != nil {
+		return err
+	}
+	for i := range dst {
 		start, end := a.ValueOffsets(i)
 		h := tagged(tagList, uint64(end-start)) //nolint:gosec // not negative
-		for j := start; j < end; j++ {
+		for j := int(start - from); j < int(end-from); j++ {
 			x := uint64(tagNull)
-			if values.IsValid(int(j)) {
-				x = value(int(j))
+			if part.IsValid(j) {
+				x = values[j]
 			}
 			h = mix(h) ^ x
 		}
-		return mix(h)
-	}, nil
+		dst[i] = mix(h)
+	}
+	return nil
 }
 
-// integerHasher reads integers of any width alike.
-func integerHasher(a arrow.Array) (func(int) uint64, error) {
-	integer := func(value func(int) int64) (func(int) uint64, error) {
-		return func(i int) uint64 { return tagged(tagInt, uint64(value(i))) }, nil //nolint:gosec // by its bits
-	}
+// integerHashes hashes integers of any width alike.
+func integerHashes(dst []uint64, a arrow.Array) error {
 	switch a := a.(type) {
 	case *array.Int8:
-		return integer(func(i int) int64 { return int64(a.Value(i)) })
+		each(dst, tagInt, a.Int8Values())
 	case *array.Int16:
-		return integer(func(i int) int64 { return int64(a.Value(i)) })
+		each(dst, tagInt, a.Int16Values())
 	case *array.Int32:
-		return integer(func(i int) int64 { return int64(a.Value(i)) })
+		each(dst, tagInt, a.Int32Values())
 	case *array.Int64:
-		return integer(a.Value)
+		each(dst, tagInt, a.Int64Values())
 	case *array.Uint8:
-		return integer(func(i int) int64 { return int64(a.Value(i)) })
+		each(dst, tagInt, a.Uint8Values())
 	case *array.Uint16:
-		return integer(func(i int) int64 { return int64(a.Value(i)) })
+		each(dst, tagInt, a.Uint16Values())
 	case *array.Uint32:
-		return integer(func(i int) int64 { return int64(a.Value(i)) })
+		each(dst, tagInt, a.Uint32Values())
 	case *array.Uint64:
-		return integer(func(i int) int64 { return int64(a.Value(i)) }) //nolint:gosec // by its bits
+		each(dst, tagInt, a.Uint64Values())
+	default:
+		return fmt.Errorf("type %s is not one that this sink writes; cast it: %w", a.DataType(), core.ErrInvalid)
 	}
-	return nil, fmt.Errorf("type %s is not one that this sink writes; cast it: %w", a.DataType(), core.ErrInvalid)
+	return nil
 }

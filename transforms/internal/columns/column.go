@@ -39,7 +39,7 @@ func Supported(t arrow.DataType) bool {
 // newColumn makes a column with room for n values.
 func newColumn(name string, t arrow.DataType, n int) *Column {
 	c := &Column{Name: name, Type: t, id: t.ID(), valid: make([]byte, 0, n)}
-	switch c.id { //nolint:exhaustive // the others hold integers
+	switch c.id {
 	case arrow.STRING, arrow.BINARY:
 		c.offsets = append(make([]int32, 0, n+1), 0)
 	case arrow.FLOAT64:
@@ -60,7 +60,7 @@ func (c *Column) Null() {
 	c.valid = append(c.valid, 0)
 	c.nulls++
 	c.n++
-	switch c.id { //nolint:exhaustive // the others hold integers
+	switch c.id {
 	case arrow.STRING, arrow.BINARY:
 		c.end()
 	case arrow.FLOAT64:
@@ -84,7 +84,7 @@ func (c *Column) end() {
 // Text appends the value that text, which is UTF-8 unless the column is binary, stands for. It reports false, and
 // appends nothing, where the column's type does not hold it exactly.
 func (c *Column) Text(text []byte) bool {
-	switch c.id { //nolint:exhaustive // the others are not supported
+	switch c.id {
 	case arrow.STRING, arrow.BINARY:
 		c.data = append(c.data, text...)
 		c.end()
@@ -171,7 +171,7 @@ func (c *Column) truncate(n int) {
 		}
 	}
 	c.n, c.valid = n, c.valid[:n]
-	switch c.id { //nolint:exhaustive // the others hold integers
+	switch c.id {
 	case arrow.STRING, arrow.BINARY:
 		c.offsets = c.offsets[:n+1]
 		c.data = c.data[:c.offsets[n]]
@@ -190,7 +190,7 @@ func (c *Column) array() arrow.Array {
 	if c.nulls > 0 {
 		bufs[0] = memory.NewBufferBytes(pack(c.valid))
 	}
-	switch c.id { //nolint:exhaustive // the others hold integers of 64 bits
+	switch c.id {
 	case arrow.STRING, arrow.BINARY:
 		bufs = append(bufs, memory.NewBufferBytes(arrow.Int32Traits.CastToBytes(c.offsets)), memory.NewBufferBytes(c.data))
 	case arrow.FLOAT64:
