@@ -96,8 +96,19 @@ func TestSecretsAreShownNowhere(t *testing.T) {
 	require.Zero(t, code, errOut)
 
 	for _, args := range [][]string{
-		{"lint", good, nd}, {"schema"}, {"dry-run", good}, {"run", good, nd, "--until-caught-up", "--log-level", "debug"}, {"run", good, "--until-caught-up", "--log-format", "json", "--log-level", "debug"},
-		{"verify", good, nd}, {"pipelines", "list"}, {"pipelines", "describe", "good"}, {"dlq", "list", "good.dead"}, {"dlq", "show", "good.dead", "1"}, {"streams", "describe", "in"}, {"streams", "list"}, {"tail", "in"},
+		{"lint", good, nd},
+		{"schema"},
+		{"dry-run", good},
+		{"run", good, nd, "--until-caught-up", "--log-level", "debug"},
+		{"run", good, "--until-caught-up", "--log-format", "json", "--log-level", "debug"},
+		{"verify", good, nd},
+		{"pipelines", "list"},
+		{"pipelines", "describe", "good"},
+		{"dlq", "list", "good.dead"},
+		{"dlq", "show", "good.dead", "1"},
+		{"streams", "describe", "in"},
+		{"streams", "list"},
+		{"tail", "in"},
 	} {
 		l.typed(t, 0, args...)
 	}
