@@ -407,7 +407,7 @@ func TestPowerCutsWhileResharding(t *testing.T) {
 		var calls atomic.Int64
 		mem.Fail(func(op, _ string) error {
 			if op != "read" && op != "open" && calls.Add(1) >= n {
-				return errPower
+				return errCut
 			}
 			return nil
 		})
