@@ -69,6 +69,12 @@ endif
 ifeq ($(filter-out fuzz,$(CAMPAIGN)),)
 	$(MAKE) fuzz FUZZTIME=5m
 endif
+ifeq ($(filter-out drift,$(CAMPAIGN)),)
+	PENSTOCK_DRIFTS=10000 $(GO) test -count=1 -timeout 60m -v -run TestDriftLosesNothing ./integration
+endif
+ifeq ($(filter-out sinks,$(CAMPAIGN)),)
+	REQUIRE_INTEGRATION=1 PENSTOCK_SICK_FOR=30m $(GO) test -count=1 -timeout 6h -v -run TestASickSinkHarmsNobody ./integration
+endif
 ifeq ($(filter-out configuration,$(CAMPAIGN)),)
 	PENSTOCK_MUTANTS=all $(GO) test -count=1 -v -run TestMistakesInPipelineFilesAreSaid ./pipelines
 endif

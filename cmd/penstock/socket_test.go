@@ -54,6 +54,11 @@ func TestCommandsUseADirectoryThatAnotherProcessHas(t *testing.T) {
 				require.Empty(t, out)
 				require.Equal(t, 1, strings.Count(errOut, "penstock: "), errOut)
 
+				code, out, errOut = command(t, "streams", "list", "--json", "--data", dir)
+				require.Equal(t, exitOK, code, errOut)
+				require.Equal(t, 1, strings.Count(out, `"command":"streams list"`), "the envelope is there once: %s", out)
+				require.Contains(t, out, `"name":"clicks"`)
+
 				code, _, errOut = command(t, "streams", "create", "clicks", "--shards", "-1", "--data", dir)
 				require.Equal(t, exitUsage, code, errOut)
 			})
