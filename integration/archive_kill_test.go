@@ -32,7 +32,7 @@ var mortal = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	path += "-mortal"
-	out, err := exec.Command("go", "test", "-c", "-o", path, "../cmd/penstock").CombinedOutput() //nolint:noctx // before any test's context
+	out, err := exec.Command("go", "test", "-c", "-o", path, "../cmd/penstock").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("%w: %s", err, out)
 	}

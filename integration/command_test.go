@@ -20,7 +20,7 @@ var binary = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	path := filepath.Join(dir, "penstock")
-	out, err := exec.Command("go", "build", "-o", path, "../cmd/penstock").CombinedOutput() //nolint:noctx // before any test's context
+	out, err := exec.Command("go", "build", "-o", path, "../cmd/penstock").CombinedOutput()
 	if err != nil {
 		return "", errors.Join(err, errors.New(string(out)))
 	}

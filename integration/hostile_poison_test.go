@@ -22,7 +22,6 @@ import (
 
 // mix is what was put into a stream, and what must come out of it.
 type mix struct {
-	dir     string
 	records []stream.Record
 	kinds   []*poison // of the records; nil: a good one
 

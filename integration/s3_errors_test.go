@@ -71,9 +71,9 @@ sink: {s3: {endpoint: %q, bucket: %s, access_key: %s, secret_key: '${S3_SECRET}'
 			ended := make(chan error, 1)
 			go func() { ended <- cmd.Wait() }()
 			for range 3 {
-				time.Sleep(150 * time.Millisecond) //nolint:forbidigo // an outage is a matter of time
+				time.Sleep(150 * time.Millisecond)
 				server.Kill()
-				time.Sleep(300 * time.Millisecond) //nolint:forbidigo // as above
+				time.Sleep(300 * time.Millisecond)
 				require.NoError(t, server.Restart(t.Context()))
 			}
 			select {

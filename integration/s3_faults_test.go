@@ -49,7 +49,7 @@ var faults = []fault{
 		panic(http.ErrAbortHandler)
 	}},
 	{"slow", func(w http.ResponseWriter, r *http.Request, pass http.Handler) {
-		time.Sleep(300 * time.Millisecond) //nolint:forbidigo // the fault itself
+		time.Sleep(300 * time.Millisecond)
 		pass.ServeHTTP(w, r)
 	}},
 	{"an answer that is no XML", func(w http.ResponseWriter, r *http.Request, _ http.Handler) {

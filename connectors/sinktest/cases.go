@@ -10,6 +10,7 @@ import (
 )
 
 func publishes(t *testing.T, to Target) {
+	t.Helper()
 	s, r := to.Open(t), many(0, 250)
 	st := stage(t, s, 1, r)
 	require.Empty(t, to.Rows(t), "rows were seen before they were published")
@@ -28,6 +29,7 @@ func publishes(t *testing.T, to Target) {
 }
 
 func publishesAgain(t *testing.T, to Target) {
+	t.Helper()
 	s, r := to.Open(t), many(0, 120)
 	st := stage(t, s, 1, r)
 	p := plan(flushOf(1), outputs(t, st), r)
@@ -42,6 +44,7 @@ func publishesAgain(t *testing.T, to Target) {
 }
 
 func publishesTwice(t *testing.T, to Target) {
+	t.Helper()
 	r := many(0, 400)
 	sinks := [2]connectors.Sink{to.Open(t), to.Open(t)}
 	stagings := [2]connectors.Staging{stage(t, sinks[0], 1, r), stage(t, sinks[1], 1, r)}
@@ -58,6 +61,7 @@ func publishesTwice(t *testing.T, to Target) {
 }
 
 func ordersShards(t *testing.T, to Target) {
+	t.Helper()
 	s, a, b := to.Open(t), many(0, 150), many(1, 70)
 	one, other := stage(t, s, 1, a, b), stage(t, s, 1, b, a)
 	require.True(t, connectors.SameOutputs(outputs(t, one), outputs(t, other)), "the outputs depend on how shards interleave")
@@ -68,6 +72,7 @@ func ordersShards(t *testing.T, to Target) {
 }
 
 func discards(t *testing.T, to Target) {
+	t.Helper()
 	s := to.Open(t)
 	st := stage(t, s, 1, many(0, 300))
 	require.NoError(t, st.Discard())
@@ -80,6 +85,7 @@ func discards(t *testing.T, to Target) {
 }
 
 func goesOn(t *testing.T, to Target) {
+	t.Helper()
 	s, r := to.Open(t), many(0, 300)
 	st := stage(t, s, 1, r)
 	p := plan(flushOf(1), outputs(t, st), r)
@@ -101,6 +107,7 @@ func goesOn(t *testing.T, to Target) {
 }
 
 func keepsValues(t *testing.T, to Target) {
+	t.Helper()
 	r := rows{shard: "shardId-000000000000", lines: []string{
 		`{}`,
 		`{"id":null,"n":null,"x":null,"ok":null,"geo":null}`,
@@ -128,6 +135,7 @@ func keepsValues(t *testing.T, to Target) {
 }
 
 func publishesNothing(t *testing.T, to Target) {
+	t.Helper()
 	s := to.Open(t)
 	st := stage(t, s, 1)
 	require.Empty(t, outputs(t, st))
@@ -137,6 +145,7 @@ func publishesNothing(t *testing.T, to Target) {
 }
 
 func follows(t *testing.T, to Target) {
+	t.Helper()
 	s := to.Open(t)
 	var all []rows
 	from := 0
@@ -156,6 +165,7 @@ func follows(t *testing.T, to Target) {
 }
 
 func closes(t *testing.T, to Target) {
+	t.Helper()
 	s := to.Open(t)
 	publish(t, s, 1, many(0, 5))
 	for range 2 {

@@ -69,6 +69,7 @@ func (s *Stream) Find(ctx context.Context, id core.ShardID, p Position) (core.Se
 			return map[bool]core.SequenceNumber{true: p.seq}[i != 0], nil
 		}
 		return sh.numbering().number(i-1, 0), nil
+	case atTime: // below
 	}
 	if p.at.Before(s.store.horizon(v.Retention)) {
 		return "", nil

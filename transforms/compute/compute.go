@@ -117,10 +117,10 @@ func result(name string, p *expr.Program, in *arrow.Schema) (field arrow.Field, 
 		return field, true, nil
 	}
 	field.Type, err = p.Type()
-	if p.Absent() && (err != nil || field.Type.ID() == arrow.NULL) {
+	switch {
+	case p.Absent() && (err != nil || field.Type.ID() == arrow.NULL):
 		return field, false, nil
-	}
-	if err != nil {
+	case err != nil:
 		return field, false, fmt.Errorf("%s: %w", name, err)
 	}
 	return field, true, nil

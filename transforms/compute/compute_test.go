@@ -77,8 +77,16 @@ func TestWhatIsNotThereIsNullUntilItIsKnown(t *testing.T) {
 	require.NoError(t, err)
 	defer b.Release()
 	c, err := compute.New(compute.Config{
-		{"twice", "gone * 2"}, {"half", "gone / 2.0"}, {"low", "lower(u.gone)"}, {"sum", "n + gone"}, {"or", `coalesce(gone, "x")`},
-		{"is", "has(gone)"}, {"in", "has(u.gone)"}, {"deep", "gone.a.b"}, {"big", "gone > 1 || n > 1"}, {"after", "twice == null"},
+		{"twice", "gone * 2"},
+		{"half", "gone / 2.0"},
+		{"low", "lower(u.gone)"},
+		{"sum", "n + gone"},
+		{"or", `coalesce(gone, "x")`},
+		{"is", "has(gone)"},
+		{"in", "has(u.gone)"},
+		{"deep", "gone.a.b"},
+		{"big", "gone > 1 || n > 1"},
+		{"after", "twice == null"},
 	})
 	require.NoError(t, err)
 	got, v, err := rowtest.Apply(t.Context(), c, b)

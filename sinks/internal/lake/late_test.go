@@ -61,11 +61,13 @@ func TestLateRowsGoWhereTheRuleSays(t *testing.T) {
 		"no rule": {nil, map[string]int64{"d=01/p-i-000000000007-0.ndjson": 1, "d=02/p-i-000000000007-0.ndjson": 3, "d=03/p-i-000000000007-0.ndjson": 1, "d=__HIVE_DEFAULT_PARTITION__/p-i-000000000007-0.ndjson": 1}, nil},
 		"a file of their own": {
 			&lake.Late{After: connectors.Duration(6 * time.Hour), To: "own_file"},
-			map[string]int64{"d=01/p-i-000000000007-1.ndjson": 1, "d=02/p-i-000000000007-0.ndjson": 2, "d=02/p-i-000000000007-1.ndjson": 1, "d=03/p-i-000000000007-0.ndjson": 1, "d=__HIVE_DEFAULT_PARTITION__/p-i-000000000007-0.ndjson": 1}, nil,
+			map[string]int64{"d=01/p-i-000000000007-1.ndjson": 1, "d=02/p-i-000000000007-0.ndjson": 2, "d=02/p-i-000000000007-1.ndjson": 1, "d=03/p-i-000000000007-0.ndjson": 1, "d=__HIVE_DEFAULT_PARTITION__/p-i-000000000007-0.ndjson": 1},
+			nil,
 		},
 		"the dead letters": {
 			&lake.Late{After: connectors.Duration(6 * time.Hour), To: "dead_letter"},
-			map[string]int64{"d=02/p-i-000000000007-0.ndjson": 2, "d=03/p-i-000000000007-0.ndjson": 1, "d=__HIVE_DEFAULT_PARTITION__/p-i-000000000007-0.ndjson": 1}, []string{"late", "late"},
+			map[string]int64{"d=02/p-i-000000000007-0.ndjson": 2, "d=03/p-i-000000000007-0.ndjson": 1, "d=__HIVE_DEFAULT_PARTITION__/p-i-000000000007-0.ndjson": 1},
+			[]string{"late", "late"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
