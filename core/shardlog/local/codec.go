@@ -8,6 +8,7 @@ import (
 	"hash/crc32"
 	"hash/fnv"
 	"io"
+	"math"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
@@ -122,13 +123,7 @@ func message(meta, body []byte) *ipc.Message {
 var errPayload = errors.New("payload is not an Arrow record batch")
 
 // decode returns the record in payload, whose columns alias it. The caller releases it.
-func (d *decoder) decode(payload []byte) (rec arrow.Record, err error) {
-	// The bytes passed their checksum, but flatbuffers of another version, or a bug, must not end the process.
-	defer func() {
-		if p := recover(); p != nil {
-			rec, err = nil, fmt.Errorf("%w: %v", errPayload, p)
-		}
-	}()
+func (d *decoder) decode(payload []byte) (arrow.Record, error) {
 	if len(payload) < 8 {
 		return nil, errPayload
 	}
@@ -136,7 +131,29 @@ func (d *decoder) decode(payload []byte) (rec arrow.Record, err error) {
 	if n > uint64(len(payload)-8) || align(int64(n)) > int64(len(payload)-8) {
 		return nil, errPayload
 	}
-	d.feed.next = message(payload[8:8+n], payload[8+align(int64(n)):])
+	return d.read(message(payload[8:8+n], payload[8+align(int64(n)):]))
+}
+
+// decodeMessage returns the record in b, a message as it stands in an Arrow file. Its columns alias b.
+func (d *decoder) decodeMessage(b []byte) (arrow.Record, error) {
+	if len(b) < 8 || binary.LittleEndian.Uint32(b) != math.MaxUint32 {
+		return nil, errPayload
+	}
+	n := binary.LittleEndian.Uint32(b[4:])
+	if uint64(n) > uint64(len(b)-8) {
+		return nil, errPayload
+	}
+	return d.read(message(b[8:8+n], b[8+n:]))
+}
+
+func (d *decoder) read(m *ipc.Message) (rec arrow.Record, err error) {
+	// The bytes passed their checksum, but flatbuffers of another version, or a bug, must not end the process.
+	defer func() {
+		if p := recover(); p != nil {
+			rec, err = nil, fmt.Errorf("%w: %v", errPayload, p)
+		}
+	}()
+	d.feed.next = m
 	rec, err = d.r.Read()
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errPayload, err)

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 
@@ -46,7 +45,11 @@ func (e *Engine) recover() (*committer, error) {
 			return nil, err
 		}
 	}
-	return r.resume()
+	c, err := r.resume()
+	if err != nil {
+		return nil, err
+	}
+	return c, e.recoverSegments()
 }
 
 // resume begins a new file with a copy of the last group, the only one that is not proven to be synced: a group that
@@ -55,6 +58,9 @@ func (r *recovery) resume() (*committer, error) {
 	c := &committer{e: r.e, schemas: map[uint64]bool{}}
 	c.buf = make([]byte, groupHeader)
 	if r.last == nil {
+		if err := r.e.expectNoSegments(); err != nil {
+			return nil, err
+		}
 		return c, c.begin(fileHeader{id: 1})
 	}
 	last := r.last
@@ -72,7 +78,7 @@ func (r *recovery) resume() (*committer, error) {
 	if err := c.begin(h); err != nil {
 		return nil, err
 	}
-	if err := r.apply(last.payload, c.file, base, last.first); err != nil {
+	if err := r.apply(*last, c.file, base); err != nil {
 		return nil, corrupt(old.name, last.offset, err.Error())
 	}
 	for id := range r.schemas {
@@ -99,33 +105,38 @@ func (r *recovery) leaveOut(f *logFile) error {
 			break
 		}
 	}
+	r.e.logBytes -= f.size
 	return errors.Join(f.close(), r.e.fs.Remove(f.name))
 }
 
 // file folds the groups of f up to limit, or, where limit is negative, to the last valid one.
 func (r *recovery) file(f *logFile, limit int64) error {
-	b, err := readAll(f.f)
+	s, err := scan(f.f)
 	if err != nil {
 		return fmt.Errorf("read %s: %w", f.name, err)
 	}
-	if limit > int64(len(b)) {
-		return corrupt(f.name, int64(len(b)), fmt.Sprintf("the file is shorter than the %d bytes it had", limit))
+	if limit > s.size {
+		return corrupt(f.name, s.size, fmt.Sprintf("the file is shorter than the %d bytes it had", limit))
 	}
 	if limit >= 0 {
-		b = b[:limit]
+		s.size = limit
 	}
+	r.e.mu.Lock()
+	f.size = s.size
+	r.e.logBytes += f.size
+	r.e.mu.Unlock()
 	schemas := map[uint64]*schema{}
 	first := true
-	for off := int64(headerSize); off < int64(len(b)); {
-		g, payload, err := decodeGroup(b[off:])
+	for off := int64(headerSize); off < s.size; {
+		g, payload, err := s.group(off)
 		if err == nil && !r.follows(g, f) {
 			err = errTorn
 		}
+		if errors.Is(err, errTorn) {
+			return r.torn(s, f, off, limit)
+		}
 		if err != nil {
-			if limit >= 0 || laterGroup(b[off:], f.id, r.group.number) {
-				return corrupt(f.name, off, "a group of entries does not match its checksum")
-			}
-			return nil
+			return fmt.Errorf("read %s: %w", f.name, err)
 		}
 		if err := r.settle(); err != nil {
 			return err
@@ -140,25 +151,27 @@ func (r *recovery) file(f *logFile, limit int64) error {
 	return nil
 }
 
+// torn decides what a bad group at off is: the end of the last file, or damage.
+func (r *recovery) torn(s *scanner, f *logFile, off, limit int64) error {
+	later := limit >= 0
+	if !later {
+		var err error
+		if later, err = s.laterGroup(off, f.id, r.group.number); err != nil {
+			return fmt.Errorf("read %s: %w", f.name, err)
+		}
+	}
+	if later {
+		return corrupt(f.name, off, "a group of entries does not match its checksum")
+	}
+	return nil
+}
+
 // follows reports whether g is the group after the last one.
 func (r *recovery) follows(g group, f *logFile) bool {
 	if g.file != f.id {
 		return false
 	}
 	return r.group.number == 0 || g.number == r.group.number+1 && g.prev == r.group.crc
-}
-
-// laterGroup reports whether a valid group of the file with a number above last begins anywhere in b.
-func laterGroup(b []byte, file, last uint64) bool {
-	for off := 0; off+groupHeader <= len(b); off += groupAlign {
-		if binary.LittleEndian.Uint32(b[off:]) != groupMagic {
-			continue
-		}
-		if g, _, err := decodeGroup(b[off:]); err == nil && g.file == file && g.number > last {
-			return true
-		}
-	}
-	return false
 }
 
 // settle folds the group that was held back.
@@ -168,7 +181,7 @@ func (r *recovery) settle() error {
 	}
 	last := r.last
 	r.last = nil
-	if err := r.apply(last.payload, last.file, last.offset+groupHeader, last.first); err != nil {
+	if err := r.apply(*last, last.file, last.offset+groupHeader); err != nil {
 		return corrupt(last.file.name, last.offset, err.Error())
 	}
 	return nil
@@ -176,9 +189,9 @@ func (r *recovery) settle() error {
 
 // apply folds the entries of a group whose payload lies at base in file. The states that a file begins with count only
 // where nothing was folded before it.
-func (r *recovery) apply(payload []byte, file *logFile, base int64, first bool) error {
-	fresh := first && len(r.e.logs) == 0
-	return decodeEntries(payload, func(off int, en entry) error {
+func (r *recovery) apply(h held, file *logFile, base int64) error {
+	fresh := h.first && len(r.e.logs) == 0
+	return decodeEntries(h.payload, func(off int, en entry) error {
 		switch en.Kind { //nolint:exhaustive // entries of a log follow below
 		case kindSchema:
 			r.schemas[en.schema] = r.e.codecs.stored(en.schema, en.payload)
@@ -189,7 +202,7 @@ func (r *recovery) apply(payload []byte, file *logFile, base int64, first bool) 
 			}
 			return nil
 		}
-		return r.entry(en, file, base+int64(off)+entryFixed+int64(len(en.id)))
+		return r.entry(en, file, base+int64(off)+entryFixed+int64(len(en.id)), h.number)
 	})
 }
 
@@ -204,11 +217,15 @@ func (r *recovery) state(en entry) error {
 	}
 	l.trim = shardlog.Pos(binary.LittleEndian.Uint64(en.payload)) //nolint:gosec // it was a position
 	l.Sealed = en.payload[8] == 1
+	if len(en.payload) >= 32 { // format 1 had no more
+		l.base = shardlog.Pos(binary.LittleEndian.Uint64(en.payload[16:])) //nolint:gosec // it was a position
+		l.born = binary.LittleEndian.Uint64(en.payload[24:])
+	}
 	r.e.logs[en.id] = l
 	return nil
 }
 
-func (r *recovery) entry(en entry, file *logFile, offset int64) error {
+func (r *recovery) entry(en entry, file *logFile, offset int64, number uint64) error {
 	l := r.e.logs[en.id]
 	if l == nil && en.Kind != kindCreate {
 		return fmt.Errorf("entry of log %s, which does not exist", en.id)
@@ -229,7 +246,7 @@ func (r *recovery) entry(en entry, file *logFile, offset int64) error {
 	default:
 		return fmt.Errorf("entry of unknown kind %d", en.Kind)
 	}
-	r.e.apply(o, file)
+	r.e.apply(o, file, number)
 	return nil
 }
 
@@ -285,11 +302,15 @@ func (e *Engine) dropUnborn(name string, id uint64) error {
 	if err != nil {
 		return err
 	}
-	b, err := readAll(f)
+	s, err := scan(f)
+	later := false
+	if err == nil {
+		later, err = s.laterGroup(0, id, 0)
+	}
 	if err = errors.Join(err, f.Close()); err != nil {
 		return fmt.Errorf("read %s: %w", name, err)
 	}
-	if laterGroup(b, id, 0) {
+	if later {
 		return corrupt(name, 0, "the file's beginning is damaged")
 	}
 	return e.fs.Remove(name)
@@ -301,13 +322,17 @@ func openFile(fs vfs.FS, name string, id uint64) (*logFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, err := readAll(f)
+	s, err := scan(f)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("read %s: %w", name, err), f.Close())
 	}
-	h, err := decodeFileHeader(b)
+	var h fileHeader
+	b, err := s.bytes(0, headerSize)
 	if err == nil {
-		_, _, err = decodeGroup(b[headerSize:])
+		h, err = decodeFileHeader(b)
+	}
+	if err == nil {
+		_, _, err = s.group(headerSize)
 	}
 	if err == nil && h.id != id {
 		err = corrupt(name, 16, fmt.Sprintf("the file was renamed: its id is %d", h.id))
@@ -316,16 +341,4 @@ func openFile(fs vfs.FS, name string, id uint64) (*logFile, error) {
 		return nil, errors.Join(fmt.Errorf("open %s: %w", name, err), f.Close())
 	}
 	return &logFile{fileHeader: h, name: name, f: f}, nil
-}
-
-func readAll(f vfs.File) ([]byte, error) {
-	size, err := f.Size()
-	if err != nil {
-		return nil, err
-	}
-	b := make([]byte, size)
-	if n, err := f.ReadAt(b, 0); err != nil && (!errors.Is(err, io.EOF) || int64(n) < size) {
-		return nil, err
-	}
-	return b, nil
 }
