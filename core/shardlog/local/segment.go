@@ -76,6 +76,7 @@ func parseSegName(name string) (shardlog.Pos, bool) {
 type openSegment struct {
 	seg    *segment
 	data   vfs.File
+	size   int64    // of data
 	side   vfs.File // the index file; nil when all of the index is in memory
 	index  *segIndex
 	schema []byte // its message
@@ -84,6 +85,8 @@ type openSegment struct {
 	whole []byte // the index from the footer, read where the index file is damaged
 }
 
+var errShort = errors.New("the file is shorter than it was")
+
 // openSeg opens a segment. Errors that are not the file system's say what is damaged.
 func openSeg(fs vfs.FS, seg *segment) (*openSegment, error) {
 	data, err := fs.Open(seg.name)
@@ -91,6 +94,9 @@ func openSeg(fs vfs.FS, seg *segment) (*openSegment, error) {
 		return nil, err
 	}
 	o := &openSegment{seg: seg, data: data}
+	if o.size, err = data.Size(); err != nil {
+		return nil, errors.Join(err, data.Close())
+	}
 	if o.side, err = fs.Open(indexName(seg.name)); err == nil {
 		if o.index, err = readIndex(o.side); err == nil {
 			err = o.misnamed()
@@ -169,6 +175,9 @@ func (o *openSegment) readSchema() error {
 	if o.index.head < 16 || int64(o.index.head) > o.index.size {
 		return errIndex
 	}
+	if int64(o.index.head) > o.size {
+		return errShort
+	}
 	b := make([]byte, o.index.head)
 	if err := readFull(o.data, b, 0); err != nil {
 		return err
@@ -189,13 +198,8 @@ func (o *openSegment) close() error {
 
 // entries reads the entry table of a block.
 func (o *openSegment) entries(k segBlock) ([]segEntry, error) {
-	if o.side != nil {
-		b := make([]byte, k.tabLen)
-		if readFull(o.side, b, k.table) == nil {
-			if out, err := decodeEntryTable(b, k); err == nil {
-				return out, nil
-			}
-		}
+	if out, err := o.sideEntries(k); err == nil {
+		return out, nil
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -211,8 +215,27 @@ func (o *openSegment) entries(k segBlock) ([]segEntry, error) {
 	return nil, fmt.Errorf("%w in the footer too", errIndex)
 }
 
+// sideEntries reads the entry table of a block from the index file.
+func (o *openSegment) sideEntries(k segBlock) ([]segEntry, error) {
+	if o.side == nil {
+		return nil, errIndex
+	}
+	size, err := o.side.Size()
+	if err != nil || k.table+int64(k.tabLen) > size { // before memory is taken
+		return nil, errIndex
+	}
+	b := make([]byte, k.tabLen)
+	if err := readFull(o.side, b, k.table); err != nil {
+		return nil, err
+	}
+	return decodeEntryTable(b, k)
+}
+
 // block reads the rows of a block.
 func (o *openSegment) block(k segBlock) (arrow.Record, error) {
+	if k.offset+int64(k.size) > o.size { // before memory is taken
+		return nil, errShort
+	}
 	b := make([]byte, k.size)
 	if err := readFull(o.data, b, k.offset); err != nil {
 		return nil, err

@@ -136,6 +136,7 @@ func metadata(footer []byte, key string) (value string, err error) {
 			err = fmt.Errorf("%w: %v", errFooter, p)
 		}
 	}()
+	footer = footer[:len(footer):len(footer)] // what lies behind is not part of it
 	root := flatbuffers.Table{Bytes: footer, Pos: flatbuffers.GetUOffsetT(footer)}
 	o := slot(root, footerMetadata)
 	if o == 0 {
