@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"path/filepath"
+	"sync"
 
 	"github.com/penstock/penstock/core/shardlog"
 	"github.com/penstock/penstock/core/vfs"
@@ -21,7 +22,10 @@ import (
 type head struct {
 	name string
 	f    vfs.File
-	slot int // the one that is not synced
+
+	mu     sync.Mutex // guards what follows while the log is open: the committer marks groups, tend lets files go
+	slot   int        // the one that is not synced
+	failed error      // of a sync: what stands in the file is not known any more
 	headMark
 }
 
@@ -136,6 +140,8 @@ func (h *head) create(fsys vfs.FS, dir string) error {
 
 // mark notes that a group is durable, without a sync. Where a full disk refuses it, the mark stays behind.
 func (h *head) mark(file, group uint64) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	h.newest, h.group = file, group
 	if err := h.write(); err != nil && !errors.Is(err, shardlog.ErrFull) {
 		return err
@@ -143,7 +149,27 @@ func (h *head) mark(file, group uint64) error {
 	return nil
 }
 
+// beginAt makes durable that the log begins with a file: those before it may be deleted then, not earlier. A mark of
+// the committer waits for its sync, so that the slot that is being synced is not written.
+func (h *head) beginAt(oldest uint64) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.oldest == oldest {
+		return nil
+	}
+	before := h.oldest
+	h.oldest = oldest
+	if err := h.keep(); err != nil {
+		h.oldest = before
+		return err
+	}
+	return nil
+}
+
 func (h *head) write() error {
+	if h.failed != nil {
+		return h.failed
+	}
 	h.seq++
 	_, err := h.f.WriteAt(h.encode(), int64(h.slot)*headApart)
 	switch {
@@ -161,7 +187,8 @@ func (h *head) keep() error {
 		return err
 	}
 	if err := h.f.Sync(); err != nil {
-		return fmt.Errorf("sync %s: %w", h.name, err)
+		h.failed = fmt.Errorf("sync %s: %w: %w", h.name, errUnsynced, err)
+		return h.failed
 	}
 	h.slot = 1 - h.slot
 	return nil
