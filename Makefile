@@ -26,7 +26,7 @@ race:
 test: check
 	REQUIRE_INTEGRATION=1 $(GO) test -count=1 ./...
 
-# The whole numbers of a campaign: make test-long CAMPAIGN=archive-kill (or crash, plantest; all without CAMPAIGN).
+# The whole numbers of a campaign: make test-long CAMPAIGN=archive-kill (or crash, segments, plantest; all without CAMPAIGN).
 test-long:
 ifeq ($(filter-out archive-kill,$(CAMPAIGN)),)
 	PENSTOCK_KILLS=200 $(GO) test -count=1 -timeout 60m -v -run TestArchiveKilledAtAnyMoment ./cmd/penstock
@@ -34,11 +34,16 @@ endif
 ifeq ($(filter-out crash,$(CAMPAIGN)),)
 	PENSTOCK_CRASH_SEEDS=1000 $(GO) test -count=1 -timeout 60m -v -run 'TestPowerCutsAtEveryCall$$|TestFlippedBits' ./core/shardlog/local | grep -v -- '--- PASS\|=== RUN'
 endif
+ifeq ($(filter-out segments,$(CAMPAIGN)),)
+	PENSTOCK_CRASH_SEEDS=300 $(GO) test -count=1 -timeout 60m -v -run 'WhileSegmentsAreMade$$|TestAFlippedBitInASegment' ./core/shardlog/local | grep -v -- '--- PASS\|=== RUN'
+endif
 ifeq ($(filter-out plantest,$(CAMPAIGN)),)
 	PENSTOCK_PLANTEST_SEEDS=300 $(GO) test -count=1 -timeout 60m ./connectors
 endif
 ifeq ($(filter-out fuzz,$(CAMPAIGN)),)
 	$(GO) test -run '^$$' -fuzz FuzzDecode -fuzztime 5m ./transforms/json
+	$(GO) test -run '^$$' -fuzz FuzzSegment -fuzztime 5m -fuzzminimizetime 20x ./core/shardlog/local
+	$(GO) test -run '^$$' -fuzz FuzzFooter -fuzztime 5m -fuzzminimizetime 20x ./core/shardlog/local
 endif
 
 bench:
