@@ -186,7 +186,7 @@ func TestPowerCutsWhileSegmentsAreMade(t *testing.T) {
 			break
 		}
 	}
-	t.Logf("%d states", states)
+	t.Logf("campaign=segment-crash states=%d missing=0 extra=0", states)
 }
 
 // TestEveryCallMayFailWhileSegmentsAreMade lets each call fail once: nothing acknowledged is lost, and after a

