@@ -219,7 +219,7 @@ func alternating(t *testing.T, h Harness) {
 		got, err := ReadAll(t, e, "log", 0)
 		require.ErrorIs(t, err, shardlog.ErrTip)
 		require.Equal(t, numbers(0, 120), got)
-		for i := range int64(120) {
+		for i := int64(0); i < 120; i += 9 {
 			pos, err := e.Find(t.Context(), "log", time.UnixMilli(i+1))
 			require.NoError(t, err)
 			got, _ := ReadAll(t, e, "log", pos)
