@@ -39,14 +39,17 @@ endif
 ifeq ($(filter-out crash,$(CAMPAIGN)),)
 	PENSTOCK_CRASH_SEEDS=1000 $(GO) test -count=1 -timeout 60m -v -run 'TestPowerCutsAtEveryCall$$|TestFlippedBits' ./core/shardlog/local | grep -v -- '--- PASS\|=== RUN'
 endif
+ifeq ($(filter-out reshard,$(CAMPAIGN)),)
+	PENSTOCK_RESHARDS=500 $(GO) test -count=1 -timeout 60m -v -run 'TestEveryRecordOnceAndInOrderThroughReshards' ./core/stream
+endif
 ifeq ($(filter-out cut,$(CAMPAIGN)),)
-	PENSTOCK_CUT_STATES=300000 $(GO) test -count=1 -timeout 60m -v -run TestPowerCutsAtEveryCallOfEveryWorkload ./core/shardlog/local
+	PENSTOCK_CUT_STATES=300000 $(GO) test -count=1 -timeout 60m -v -run 'TestPowerCutsAtEveryCallOfEveryWorkload|TestPowerCutsLeave' ./core/shardlog/local ./core/control ./core/stream
 endif
 ifeq ($(filter-out nth-call,$(CAMPAIGN)),)
-	$(GO) test -count=1 -timeout 60m -v -run TestTheNthCallFails ./core/shardlog/local
+	REQUIRE_INTEGRATION=1 $(GO) test -count=1 -timeout 60m -v -run TestTheNthCallFails ./core/shardlog/local
 endif
 ifeq ($(filter-out damage,$(CAMPAIGN)),)
-	PENSTOCK_DAMAGE_EVERY=1 $(GO) test -count=1 -timeout 60m -v -run TestDamageIsSeen ./core/shardlog/local
+	REQUIRE_INTEGRATION=1 PENSTOCK_DAMAGE_EVERY=1 $(GO) test -count=1 -timeout 60m -v -run TestDamageIsSeen ./core/shardlog/local
 endif
 ifeq ($(filter-out kill-log,$(CAMPAIGN)),)
 	PENSTOCK_KILL_CYCLES=20000 $(GO) test -count=1 -timeout 120m -v -run TestWhatWasAcknowledgedSurvivesKill9 ./integration/faults
@@ -68,6 +71,15 @@ ifeq ($(filter-out plantest,$(CAMPAIGN)),)
 endif
 ifeq ($(filter-out fuzz,$(CAMPAIGN)),)
 	$(MAKE) fuzz FUZZTIME=5m
+endif
+ifeq ($(filter-out drift,$(CAMPAIGN)),)
+	PENSTOCK_DRIFTS=10000 $(GO) test -count=1 -timeout 60m -v -run TestDriftLosesNothing ./integration
+endif
+ifeq ($(filter-out sinks,$(CAMPAIGN)),)
+	REQUIRE_INTEGRATION=1 PENSTOCK_SICK_FOR=30m $(GO) test -count=1 -timeout 6h -v -run TestASickSinkHarmsNobody ./integration
+endif
+ifeq ($(filter-out configuration,$(CAMPAIGN)),)
+	PENSTOCK_MUTANTS=all $(GO) test -count=1 -v -run TestMistakesInPipelineFilesAreSaid ./pipelines
 endif
 ifeq ($(filter-out poison,$(CAMPAIGN)),)
 	PENSTOCK_POISON_SEEDS=20 $(GO) test -count=1 -timeout 60m -v -run TestPoisonIsKeptApartAndNothingElseIs ./integration | grep -v -- '--- PASS\|=== '

@@ -12,6 +12,7 @@ import (
 type Events struct {
 	Lease      func(shard core.ShardID, state string)                             // held, lost, released
 	Schema     func(version int64, columns int)                                   // a new schema was committed
+	Absent     func(columns []string)                                             // columns that the pipeline names, and no record had yet: they are null
 	Asked      func(shard core.ShardID)                                           // a reader asks for the next batch; it waits at the shard's tip until Read
 	Read       func(b core.Batch, lag time.Duration)                              // a batch was read and went through the stages
 	Stale      func(pipeline string)                                              // the schema grew within a flush, which is rebuilt
@@ -31,6 +32,12 @@ func (e *Events) lease(s core.ShardID, state string) {
 func (e *Events) schema(version int64, columns int) {
 	if e.Schema != nil {
 		e.Schema(version, columns)
+	}
+}
+
+func (e *Events) absent(columns []string) {
+	if e.Absent != nil && len(columns) > 0 {
+		e.Absent(columns)
 	}
 }
 
@@ -87,6 +94,7 @@ func Join(list ...*Events) *Events {
 	return &Events{
 		Lease:      func(s core.ShardID, state string) { each(list, func(e *Events) { e.lease(s, state) }) },
 		Schema:     func(v int64, n int) { each(list, func(e *Events) { e.schema(v, n) }) },
+		Absent:     func(c []string) { each(list, func(e *Events) { e.absent(c) }) },
 		Asked:      func(s core.ShardID) { each(list, func(e *Events) { e.asked(s) }) },
 		Read:       func(b core.Batch, lag time.Duration) { each(list, func(e *Events) { e.read(b, lag) }) },
 		Stale:      func(name string) { each(list, func(e *Events) { e.stale(name) }) },

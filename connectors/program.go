@@ -3,6 +3,7 @@ package connectors
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sort"
 
 	"github.com/apache/arrow/go/v17/arrow"
@@ -71,6 +72,21 @@ func (p *Program) bind(version int64, input *arrow.Schema) (*bound, error) {
 		b.output = st.Schema()
 	}
 	return b, nil
+}
+
+// absent are the columns that the program names, and that neither the decoder nor a stage makes.
+func (b *bound) absent() []string {
+	var out []string
+	for _, name := range b.program.Pinned {
+		known := b.input.HasField(name) || slices.Contains(out, name)
+		for _, s := range b.stages {
+			known = known || s.stage.Schema().HasField(name)
+		}
+		if !known {
+			out = append(out, name)
+		}
+	}
+	return out
 }
 
 // outcome is what became of one raw batch.

@@ -95,6 +95,7 @@ func (s *schemas) widen(ctx context.Context, raw core.Batch) (*bound, error) {
 			s.all[b.version] = b
 			s.cur.Store(b)
 			s.events.schema(b.version, input.NumFields())
+			s.events.absent(b.absent())
 			return b, nil
 		case errors.Is(err, control.ErrConflict), errors.Is(err, control.ErrUnknown):
 			if err := s.refresh(ctx); err != nil {

@@ -149,7 +149,7 @@ func (s *session) run(reading, writing context.Context) error {
 			}
 		case <-s.full():
 			stop()
-			if err := s.close(writing, reasonMemory); err != nil {
+			if err := s.relieve(writing); err != nil {
 				return err
 			}
 		case err := <-executed:
@@ -180,7 +180,7 @@ func (s *session) age() (<-chan time.Time, func()) {
 
 // full fires when the process needs the memory of the flush.
 func (s *session) full() <-chan struct{} {
-	if s.flush == nil || s.flush.memory == nil {
+	if s.flush == nil {
 		return nil
 	}
 	return s.flush.memory.Full()
@@ -250,10 +250,29 @@ func (s *session) take(ctx context.Context, i item) error {
 	if err := s.flush.add(ctx, s.w, i.raw, i.outcome, r.place); err != nil {
 		return err
 	}
-	if why := s.flush.full(&s.w.cfg); why != "" {
+	switch why := s.flush.full(&s.w.cfg); why {
+	case "":
+		return nil
+	case reasonMemory:
+		return s.relieve(ctx)
+	default:
 		return s.close(ctx, why)
 	}
-	return nil
+}
+
+// relieve closes the flush because the process needs its memory, unless what the plan before it holds is enough: then
+// that is waited for, as a close would, and the flush goes on.
+func (s *session) relieve(ctx context.Context) error {
+	if s.doing != nil && s.flush.held < maxLetterBytes {
+		if err := s.wait(); err != nil {
+			return err
+		}
+		s.flush.memory.Reconsider()
+		if !s.flush.memory.IsFull() {
+			return nil
+		}
+	}
+	return s.close(ctx, reasonMemory)
 }
 
 // open makes sure that there is a flush to add to.

@@ -21,6 +21,10 @@ func (s *session) sync(reading, writing context.Context) error {
 	if err != nil {
 		return err
 	}
+	listed := make(map[core.ShardID]bool, len(shards))
+	for _, shard := range shards {
+		listed[shard.ID] = true
+	}
 	for _, shard := range shards {
 		s.known[shard.ID] = shard
 		if r := s.shard[shard.ID]; r != nil {
@@ -29,7 +33,7 @@ func (s *session) sync(reading, writing context.Context) error {
 			}
 			continue
 		}
-		if !s.turn(shard, progress) || s.crowded() {
+		if !turn(shard, listed, progress) || s.crowded() {
 			continue
 		}
 		r, more, err := s.attach(writing, shard)
@@ -58,9 +62,10 @@ func (s *session) takeTips(shards []Shard) {
 	}
 }
 
-// start starts the reader of an attached shard, unless it is caught up already.
+// start starts the reader of an attached shard, unless it is caught up already. A closed shard is read to its end, not
+// to its tip: its children wait for that.
 func (s *session) start(ctx context.Context, r *reading) {
-	if s.w.cfg.UntilCaughtUp {
+	if s.w.cfg.UntilCaughtUp && !r.shard.Closed {
 		tip := s.tips[r.shard.ID]
 		if tip == "" || tip.Compare(r.place.from) <= 0 {
 			return
@@ -76,9 +81,9 @@ func (s *session) start(ctx context.Context, r *reading) {
 }
 
 // turn reports whether every parent of the shard that can still be read was read to its end.
-func (s *session) turn(shard Shard, progress map[core.ShardID]Progress) bool {
+func turn(shard Shard, listed map[core.ShardID]bool, progress map[core.ShardID]Progress) bool {
 	for _, parent := range shard.Parents {
-		if p, ok := progress[parent]; ok && !p.Ended {
+		if p, ok := progress[parent]; ok && listed[parent] && !p.Ended {
 			return false
 		}
 	}
@@ -102,14 +107,14 @@ func (s *session) crowded() bool {
 // register makes the rows of shards that have none, with the checkpoints where the pipeline's start puts them, before
 // anything is read. Shards that appear after the pipeline's first start begin at their trim horizon.
 func (w *Worker) register(ctx context.Context, shards []Shard) (map[core.ShardID]Progress, error) {
-	for {
+	start := w.cfg.Start
+	for round := 0; ; round++ {
 		have, err := w.progress(ctx)
 		if err != nil {
 			return nil, err
 		}
 		var t control.Txn
-		start := w.cfg.Start
-		if len(have) > 0 {
+		if round == 0 && len(have) > 0 { // more shards than one commit takes are all of the first start
 			start = Start{Kind: StartTrimHorizon}
 		}
 		for _, shard := range shards {

@@ -35,6 +35,12 @@ type Transform interface {
 	Columns() []string
 }
 
+// Checker is the optional capability of a transform that can tell a misspelt column where all columns are known.
+type Checker interface {
+	// Check is the error of a stage that names a column which in, that has all there can be, does not have.
+	Check(in *arrow.Schema) error
+}
+
 // Stage is a bound transform. It is pure and safe for concurrent use.
 type Stage interface {
 	// Schema is that of the batches Apply returns.

@@ -80,6 +80,19 @@ type HashRange struct{ Start, End HashKey }
 // Contains reports whether k lies in r.
 func (r HashRange) Contains(k HashKey) bool { return r.Start.Compare(k) <= 0 && k.Compare(r.End) <= 0 }
 
+// Middle is the key that begins the upper half of r; of a range of one key, that key.
+func (r HashRange) Middle() HashKey {
+	if r.Start == r.End {
+		return r.Start
+	}
+	lo, b := bits.Sub64(r.End.Lo, r.Start.Lo, 0)
+	hi, _ := bits.Sub64(r.End.Hi, r.Start.Hi, b)
+	lo, hi = lo>>1|hi<<63, hi>>1
+	lo, c := bits.Add64(lo, r.Start.Lo, 1)
+	hi, _ = bits.Add64(hi, r.Start.Hi, c)
+	return HashKey{hi, lo}
+}
+
 // EvenRanges divides the whole space into n ranges of nearly equal size, in order. n must be at least 1.
 func EvenRanges(n int) []HashRange {
 	space := new(big.Int).Lsh(big.NewInt(1), 128)

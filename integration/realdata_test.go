@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/penstock/penstock/integration/oracle"
 	"github.com/penstock/penstock/integration/servers"
 )
 
@@ -25,11 +26,10 @@ func realData(t *testing.T) string {
 	return abs
 }
 
-// oracle runs a script of ./oracle, which reads the bucket and the input by itself, and returns its last line.
-func oracle(t *testing.T, s *servers.S3, script string, args ...string) {
+// compare runs a script of ./oracle, which reads the bucket and the input by itself and holds them against each other.
+func compare(t *testing.T, s *servers.S3, script string, args ...string) {
 	t.Helper()
-	python := servers.PythonFor(t, filepath.Join("oracle", "requirements.txt"))
-	cmd := exec.CommandContext(t.Context(), python, append([]string{filepath.Join("oracle", script)}, args...)...) //nolint:gosec // the repository's own scripts
+	cmd := exec.CommandContext(t.Context(), oracle.Need(t), append([]string{filepath.Join("oracle", script)}, args...)...) //nolint:gosec // the repository's own scripts
 	cmd.Env = append(os.Environ(), "S3_ENDPOINT="+s.Endpoint, "S3_ACCESS_KEY="+s.AccessKey, "S3_SECRET="+s.SecretKey, "PYTHONDONTWRITEBYTECODE=1")
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", out)
@@ -59,7 +59,7 @@ sink: {s3: {endpoint: %q, bucket: %s, access_key: %s, secret_key: '${S3_SECRET}'
 						u.run(t, "run", file)
 					}
 					require.Contains(t, u.run(t, "verify", file), "clean")
-					oracle(t, server, "ndjson.py", input, b, "lake/", kind)
+					compare(t, server, "ndjson.py", input, b, "lake/", kind)
 				})
 			}
 		})
@@ -93,7 +93,7 @@ sink: {s3: {endpoint: %q, bucket: %s, access_key: %s, secret_key: '${S3_SECRET}'
 				u.run(t, "run", file, "--until-caught-up")
 			}
 			require.Contains(t, u.run(t, "verify", file), "clean")
-			oracle(t, server, "access_log.py", input, b, "lake/")
+			compare(t, server, "access_log.py", input, b, "lake/")
 		})
 	}
 }

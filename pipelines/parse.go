@@ -46,16 +46,17 @@ func readable(f *found, text []byte) bool {
 		f.add(nil, "", "the file has %d bytes, more than %d: a pipeline file holds settings, not data", len(text), maxFile)
 		return false
 	}
-	line, start := 1, 0
+	line, column := 1, 0 // counted along: counting anew for each character takes minutes where a line is long
 	for i := 0; i < len(text); {
 		c, size := utf8.DecodeRune(text[i:])
-		at := &yaml.Node{Line: line, Column: 1 + utf8.RuneCount(text[start:i])}
+		column++
+		at := &yaml.Node{Line: line, Column: column}
 		switch {
 		case c == utf8.RuneError && size <= 1:
 			f.add(at, "", "byte 0x%02x is not UTF-8: save the file as UTF-8", text[i])
 			return false
 		case c == '\n':
-			line, start = line+1, i+1
+			line, column = line+1, 0
 		case c < ' ' && c != '\t' && c != '\r', c >= 0x7f && c < 0xa0 && c != 0x85, c == 0xfffe, c == 0xffff:
 			f.add(at, "", "control character U+%04X: remove it, or write it as an escape in double quotes", c)
 			return false

@@ -5,6 +5,10 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/array"
+	"github.com/apache/arrow/go/v17/arrow/memory"
+
 	"github.com/penstock/penstock/connectors"
 	"github.com/penstock/penstock/core"
 )
@@ -27,8 +31,10 @@ func (r *Registry) Program(ctx context.Context, s *Spec) (*connectors.Program, e
 		p.Stages = append(p.Stages, connectors.NamedTransform{Name: st.Path, Transform: t})
 		p.Pinned = append(p.Pinned, t.Columns()...)
 	}
-	if len(f.list) == 0 && len(s.Declared) > 0 {
-		r.bind(f, s, p)
+	if len(f.list) == 0 {
+		if err := r.bind(f, s, p); err != nil {
+			return nil, err
+		}
 	}
 	if err := f.err(); err != nil {
 		return nil, err
@@ -46,17 +52,56 @@ func (r *Registry) Program(ctx context.Context, s *Spec) (*connectors.Program, e
 	return p, nil
 }
 
-// bind checks the stages against the declared columns.
-func (r *Registry) bind(f *found, s *Spec, p *connectors.Program) {
-	schema := core.SchemaOf(s.Declared...)
+// bind checks the stages against the columns that are known before any record is read: declared ones, and those of a
+// decoder that makes no others. Only with such a decoder is it a mistake to name another column.
+func (r *Registry) bind(f *found, s *Spec, p *connectors.Program) error {
+	fixed, err := fixedColumns(p.Decoder, nil)
+	if err != nil {
+		return err
+	}
+	closed := fixed.NumFields() > 0
+	if fixed, err = fixedColumns(p.Decoder, s.Declared); err != nil {
+		f.fail(s.Decoder.node, s.Decoder.Path, err)
+		return nil
+	}
+	schema := core.SchemaOf(fixed.Fields()...)
 	for i, st := range p.Stages {
-		bound, err := st.Transform.Bind(schema)
+		var err error
+		if c, ok := st.Transform.(connectors.Checker); ok && closed {
+			err = c.Check(schema)
+		}
+		bound, berr := st.Transform.Bind(schema)
+		if err == nil {
+			err = berr
+		}
 		if err != nil {
 			f.fail(s.Stages[i].node, s.Stages[i].Path, err)
-			return
+			return nil
 		}
 		schema = bound.Schema()
 	}
+	return nil
+}
+
+// fixedColumns are declared columns and those that the decoder makes whatever the records are.
+func fixedColumns(d connectors.Decoder, declared []arrow.Field) (*arrow.Schema, error) {
+	b := array.NewRecordBuilder(memory.DefaultAllocator, core.RawSchema())
+	defer b.Release()
+	nothing := core.Batch{Rows: b.NewRecord()}
+	defer nothing.Release()
+	var have *arrow.Schema
+	pinned := map[string]bool{}
+	if len(declared) > 0 {
+		have = arrow.NewSchema(declared, nil)
+		for _, f := range declared {
+			pinned[f.Name] = true
+		}
+	}
+	out, err := d.Widen(have, nothing, pinned)
+	if err == nil && out == nil {
+		out = arrow.NewSchema(nil, nil)
+	}
+	return out, err
 }
 
 // Stored opens a spec as it was stored, for plans that it left open.

@@ -126,7 +126,7 @@ func probe(ctx context.Context, program *connectors.Program, s *Spec) error {
 	return nil
 }
 
-// ErrRunning: a pipeline of that name runs in this process. Stop it first.
+// ErrRunning says that a pipeline of that name runs in this process. Stop it first.
 var ErrRunning = errors.New("is running")
 
 // begin notes that a pipeline runs; only one of a name can.

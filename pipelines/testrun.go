@@ -37,7 +37,7 @@ func (r *Registry) Test(ctx context.Context, s *Spec) (out []TestResult, err err
 		if err != nil { // as it would stop the pipeline
 			what := "the pipeline stops: " + s.conceal(err).Error()
 			if errors.Is(err, core.ErrInvalid) && len(s.Declared) == 0 {
-				what += " (columns are inferred from this test's input: declare them in source.schema, or give a record that has them)"
+				what += " (columns are inferred from this test's input: declare their types in source.schema, or give records that have them)"
 			}
 			failures = append(failures, what)
 		}

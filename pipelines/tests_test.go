@@ -96,17 +96,17 @@ func TestAFailingTestSaysWhatDiffers(t *testing.T) {
 func TestAStageThatCannotRunFailsTheTest(t *testing.T) {
 	r := someRegistry()
 	text := strings.Replace(testedPipeline, ", schema: {kind: string, a: int64, b: int64, at: string}", "", 1)
-	s, err := r.Load("p.yaml", []byte(text+`[{name: n, input: [{json: {kind: x}}], rows: [{kind: x}]}]`), nil)
+	s, err := r.Load("p.yaml", []byte(text+`[{name: n, input: [{json: {kind: x, a: text, b: 2}}], rows: [{kind: x}]}]`), nil)
 	require.NoError(t, err)
 	results, err := r.Test(t.Context(), s)
 	require.NoError(t, err)
-	require.Contains(t, results[0].Failures[0], `the pipeline stops: stages[1].compute: ratio: expression "a / b": unknown column "a" (have kind)`)
-	require.Contains(t, results[0].Failures[0], "declare them in source.schema")
+	require.Contains(t, results[0].Failures[0], `the pipeline stops: stages[1].compute: ratio: expression "a / b": column 3: found no matching overload`)
+	require.Contains(t, results[0].Failures[0], "declare their types in source.schema")
 }
 
 func TestAFailureShowsNoValueOfTheEnvironment(t *testing.T) {
 	r := someRegistry()
-	text := strings.Replace(testedPipeline, `kind != "heartbeat"`, `kin != "${TOKEN}"`, 1)
+	text := strings.Replace(testedPipeline, `kind != "heartbeat"`, `kind > 1 && kind != "${TOKEN}"`, 1)
 	text = strings.Replace(text, ", schema: {kind: string, a: int64, b: int64, at: string}", "", 1)
 	s, err := r.Load("p.yaml", []byte(text+`[{name: n, input: [{json: {kind: x}}], rows: []}]`), func(string) (string, bool) { return "open sesame", true })
 	require.NoError(t, err)

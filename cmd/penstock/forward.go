@@ -39,7 +39,7 @@ func callOf(ctx context.Context) *call {
 	return &call{}
 }
 
-// exitError is the outcome of a command that another process ran: everything was printed already.
+// exitError is the outcome of a command that another process ran, also when it succeeded: everything was printed already.
 type exitError struct{ code int }
 
 func (e *exitError) Error() string { return fmt.Sprintf("exit code %d", e.code) }
@@ -145,8 +145,6 @@ func forward(ctx context.Context, c *call, dir string) error {
 			return fmt.Errorf("process %d, which has data directory %s, ended while it ran the command: %w", who.PID, dir, io.ErrUnexpectedEOF)
 		case kind == frameLater:
 			return errLater
-		case kind == frameExit && len(payload) == 1 && payload[0] == exitOK:
-			return nil
 		case kind == frameExit && len(payload) == 1:
 			return &exitError{int(payload[0])}
 		case kind == frameWant:

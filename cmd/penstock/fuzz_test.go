@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -31,7 +30,7 @@ func FuzzLoad(f *testing.F) {
 		s, err := r.Load("fuzz.yaml", text, env)
 		if err != nil {
 			var all pipelines.Errors
-			require.True(t, errors.As(err, &all), "%T", err)
+			require.ErrorAs(t, err, &all)
 			require.NotEmpty(t, err.Error())
 			return
 		}

@@ -215,6 +215,7 @@ func (s *served) send(kind byte, payload []byte) error {
 func (s *served) stdout() io.Writer {
 	return writerFunc(func(p []byte) error { return s.send(frameOut, p) })
 }
+
 func (s *served) stderr() io.Writer {
 	return writerFunc(func(p []byte) error { return s.send(frameErr, p) })
 }

@@ -44,6 +44,9 @@ func newLogger(out io.Writer, format, level string) (*slog.Logger, error) {
 func logEvents(log *slog.Logger, shown bool) *connectors.Events {
 	e := &connectors.Events{
 		Lease: func(shard core.ShardID, state string) { log.Debug("lease", "shard", shard, "state", state) },
+		Absent: func(columns []string) {
+			log.Warn("the pipeline names columns that no record has had yet; they are null", "columns", strings.Join(columns, ", "))
+		},
 		Schema: func(version int64, columns int) {
 			log.Debug("schema committed", "version", version, "columns", columns)
 		},

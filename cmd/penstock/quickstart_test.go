@@ -117,3 +117,32 @@ func TestMistakesInAFileAreAllSaidWithTheirPlace(t *testing.T) {
 		})
 	}
 }
+
+// TestColumnsThatComeLateAreNullBefore runs a pipeline whose first records have nothing that it names.
+func TestColumnsThatComeLateAreNullBefore(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "in.ndjson"), []byte("{\n{\"a\":1}\n{\"kind\":\"x\",\"n\":2}\n{\"kind\":\"heartbeat\",\"n\":3}\n"), 0o600))
+	file := filepath.Join(dir, "p.yaml")
+	require.NoError(t, os.WriteFile(file, []byte(`version: 1
+name: late
+source: {file: {paths: ['`+dir+`/*.ndjson']}, decode: {json: {}}}
+stages:
+  - filter: 'kind != "heartbeat"'
+  - compute: {twice: 'n * 2', of: 'other.field'}
+buffer: {max_records: 1}
+sink: {file: {path: '`+dir+`/lake', format: {ndjson: {}}}}
+`), 0o600))
+	code, _, errOut := command(t, "run", file, "--data", filepath.Join(dir, "data"))
+	require.Equal(t, exitOK, code, errOut)
+	require.Contains(t, errOut, "columns that no record has had yet")
+	require.Contains(t, errOut, "other")
+	files, err := filepath.Glob(filepath.Join(dir, "lake", "*.ndjson"))
+	require.NoError(t, err)
+	var got bytes.Buffer
+	for _, f := range files {
+		b, err := os.ReadFile(f)
+		require.NoError(t, err)
+		got.Write(b)
+	}
+	require.Equal(t, `{"a":1}`+"\n"+`{"kind":"x","n":2,"twice":4}`+"\n", got.String())
+}

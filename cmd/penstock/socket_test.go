@@ -5,7 +5,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -54,6 +53,11 @@ func TestCommandsUseADirectoryThatAnotherProcessHas(t *testing.T) {
 				require.Equal(t, exitFailed, code)
 				require.Empty(t, out)
 				require.Equal(t, 1, strings.Count(errOut, "penstock: "), errOut)
+
+				code, out, errOut = command(t, "streams", "list", "--json", "--data", dir)
+				require.Equal(t, exitOK, code, errOut)
+				require.Equal(t, 1, strings.Count(out, `"command":"streams list"`), "the envelope is there once: %s", out)
+				require.Contains(t, out, `"name":"clicks"`)
 
 				code, _, errOut = command(t, "streams", "create", "clicks", "--shards", "-1", "--data", dir)
 				require.Equal(t, exitUsage, code, errOut)
@@ -198,7 +202,7 @@ func TestMalformedFramesAreRefused(t *testing.T) {
 	_, _, err := readFrame(bytes.NewReader([]byte{frameCall, 0xff, 0xff, 0xff, 0xff}))
 	require.ErrorContains(t, err, "at most")
 	_, _, err = readFrame(bytes.NewReader([]byte{frameCall, 0, 0, 0, 9, 1}))
-	require.True(t, errors.Is(err, io.ErrUnexpectedEOF), err)
+	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 	require.ErrorContains(t, writeJSON(io.Discard, frameCall, request{[]string{strings.Repeat("x", maxFrame)}}), "at most")
 }
 

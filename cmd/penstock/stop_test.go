@@ -31,7 +31,7 @@ type child struct {
 	t    *testing.T
 	cmd  *exec.Cmd
 	said *syncBuffer
-	done chan error
+	done chan struct{} // closed when it has ended
 }
 
 type syncBuffer struct {
@@ -53,12 +53,12 @@ func (s *syncBuffer) String() string {
 
 func spawn(t *testing.T, args ...string) *child {
 	t.Helper()
-	c := &child{t: t, cmd: exec.CommandContext(t.Context(), os.Args[0], args...), said: &syncBuffer{}, done: make(chan error, 1)} //nolint:gosec // this very binary
+	c := &child{t: t, cmd: exec.CommandContext(t.Context(), os.Args[0], args...), said: &syncBuffer{}, done: make(chan struct{})} //nolint:gosec // this very binary
 	c.cmd.Env = append(os.Environ(), "PENSTOCK_TEST_DIE_AT=never:1")
 	c.cmd.Stdout, c.cmd.Stderr = c.said, c.said
 	require.NoError(t, c.cmd.Start())
 	go func() {
-		c.done <- c.cmd.Wait()
+		_ = c.cmd.Wait() // its state says how it ended
 		close(c.done)
 	}()
 	t.Cleanup(func() {

@@ -64,6 +64,7 @@ func (a *app) streams() *cobra.Command {
 	retention.Example = "  penstock streams retention clicks --keep 168h"
 	retention.Flags().DurationVar(&keep, "keep", stream.MinRetention, "24h to 8760h")
 	root.AddCommand(create, list, a.describe(), remove, retention)
+	root.AddCommand(a.split(), a.merge(), a.maxRecord())
 	return root
 }
 
@@ -98,7 +99,7 @@ func (a *app) describe() *cobra.Command {
 		return a.answer(out, func() {
 			a.printf("stream %s: id=%s retention=%s max_record=%d created=%s\n", info.Name, info.ID, info.Retention, info.MaxRecord, info.Created.Format(time.RFC3339))
 			for _, sh := range shards {
-				a.printf("%s\t%s-%s\tlast=%s\n", sh.ID, sh.Range.Start, sh.Range.End, sh.Last)
+				a.printf("%s\n", shardLine(sh.Shard, sh.Last))
 			}
 		})
 	})

@@ -73,7 +73,7 @@ func (t *tailer) lane(ctx context.Context, id core.ShardID, start tailStart) (*l
 	case start.latest:
 		l.after = last
 	case !start.at.IsZero():
-		l.after, err = t.stream.After(ctx, id, start.at)
+		l.after, err = t.stream.Find(ctx, id, stream.AtTime(start.at))
 	}
 	return l, err
 }

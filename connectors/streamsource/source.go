@@ -41,13 +41,13 @@ func (s *Source) Shards(ctx context.Context) ([]connectors.Shard, error) {
 func (s *Source) Resolve(ctx context.Context, shard core.ShardID, start connectors.Start) (core.SequenceNumber, error) {
 	switch start.Kind {
 	case connectors.StartTrimHorizon, "":
-		return "", nil
+		return s.stream.Find(ctx, shard, stream.TrimHorizon())
 	case connectors.StartLatest:
-		return s.stream.Last(ctx, shard)
+		return s.stream.Find(ctx, shard, stream.Latest())
 	case connectors.StartAt:
-		return s.stream.After(ctx, shard, start.At)
+		return s.stream.Find(ctx, shard, stream.AtTime(start.At))
 	case connectors.StartAfter:
-		return start.After, nil
+		return s.stream.Find(ctx, shard, stream.After(start.After))
 	}
 	return "", fmt.Errorf("start %q is none of trim_horizon, latest, at, after: %w", start.Kind, core.ErrInvalid)
 }

@@ -1,6 +1,6 @@
 package memory
 
-// Account is what one flush holds. Its methods but Full may be called on a nil Account.
+// Account is what one flush holds. A nil Account has no bounds.
 type Account struct {
 	b     *Budget
 	size  int64 // guarded by the budget's mutex, as is what follows
@@ -59,19 +59,37 @@ func (a *Account) ask() {
 	}
 }
 
-// Full is closed when the flush is asked to close.
-func (a *Account) Full() <-chan struct{} { return a.full }
+// Full is closed when the flush is asked to close; it is nil where that never happens.
+func (a *Account) Full() <-chan struct{} {
+	if a == nil {
+		return nil
+	}
+	a.b.mu.Lock()
+	defer a.b.mu.Unlock()
+	return a.full
+}
 
 // IsFull reports whether the flush is asked to close.
 func (a *Account) IsFull() bool {
 	if a == nil {
 		return false
 	}
-	select {
-	case <-a.full:
-		return true
-	default:
-		return false
+	a.b.mu.Lock()
+	defer a.b.mu.Unlock()
+	return a.asked
+}
+
+// Reconsider takes back that the flush was asked to close, for when other memory has come free; it is asked again at once
+// where there still is too little.
+func (a *Account) Reconsider() {
+	if a == nil {
+		return
+	}
+	a.b.mu.Lock()
+	defer a.b.mu.Unlock()
+	if a.asked && a.b.accounts[a] {
+		a.asked, a.full = false, make(chan struct{})
+		a.b.press()
 	}
 }
 

@@ -40,11 +40,20 @@ func (b *Budget) Limit() { debug.SetMemoryLimit(b.total) }
 // Total is the size of the budget.
 func (b *Budget) Total() int64 { return b.total }
 
-// The parts of a budget. What is left, a quarter, is for the runtime, encoders at work and everything small.
-func (b *Budget) HotTail() int64 { return b.total / 8 }      // recent entries of the log
-func (b *Budget) Queue() int64   { return b.total / 8 }      // appends that wait for their group
-func (b *Budget) Reading() int64 { return b.total * 3 / 16 } // batches between a source and a flush
-func (b *Budget) Staging() int64 { return b.total * 5 / 16 } // flushes
+// The parts of a budget. What is left, an eighth, is for the runtime, encoders at work and everything small; the append
+// queue is seldom full.
+
+// HotTail is for the recent entries of the log.
+func (b *Budget) HotTail() int64 { return b.total / 8 }
+
+// Queue is for appends that wait for their group.
+func (b *Budget) Queue() int64 { return b.total / 8 }
+
+// Reading is for batches between a source and a flush.
+func (b *Budget) Reading() int64 { return b.total / 8 }
+
+// Staging is for flushes that are gathered or written.
+func (b *Budget) Staging() int64 { return b.total / 2 }
 
 // Used is what readers and flushes hold now.
 func (b *Budget) Used() (reading, staging int64) {

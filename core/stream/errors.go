@@ -10,4 +10,8 @@ var (
 	ErrExists = errors.New("stream exists")
 	// ErrShardClosed: go to the children. The shard takes no more records.
 	ErrShardClosed = errors.New("shard closed")
+	// ErrLimit: merge shards, or wait until closed ones are trimmed. The stream has as many as it may have.
+	ErrLimit = errors.New("too many shards")
+	// ErrResharding: put again. The record's shard was sealed and its children did not open in time; nothing was written.
+	ErrResharding = errors.New("shard is being split or merged")
 )

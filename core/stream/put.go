@@ -4,12 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
+	"slices"
 	"time"
 	"unicode/utf8"
 
 	"github.com/penstock/penstock/core"
-	"github.com/penstock/penstock/core/shardlog"
 )
 
 // Record is a record to put.
@@ -26,40 +25,45 @@ type Result struct {
 	Err   error // nil: the record is durable
 }
 
+// rerouting is how long a put whose shard was closed under it looks for the children.
+const rerouting = 2 * time.Second
+
 // Put routes records to their shards and waits until each is durable or refused. Results stand in the order of the
 // records. Records of one shard keep their order. The error is that of the whole call; nothing was put then.
+//
+// Records whose shard is closed under them go to its children; ErrResharding where those do not open in time. An
+// outcome that is not known is answered as shardlog.ErrUnknown, and never tried again: the record may be there.
 func (s *Stream) Put(ctx context.Context, records []Record) ([]Result, error) {
 	began := time.Now()
-	info, err := s.Info(ctx)
+	v, err := s.view(ctx)
 	if err != nil {
 		return nil, err
 	}
 	out := make([]Result, len(records))
-	by := map[int][]int{} // shard -> records
-	for i, r := range records {
-		if out[i].Err = r.check(info.MaxRecord); out[i].Err != nil {
-			continue
-		}
-		hash := core.HashPartitionKey(r.Key)
-		if r.Hash != nil {
-			hash = *r.Hash
-		}
-		n, ok := info.route(hash)
-		if !ok {
-			return nil, fmt.Errorf("stream %s has no open shard for hash key %s: %w", s.name, hash, shardlog.ErrCorrupt)
-		}
-		by[n] = append(by[n], i)
+	refused, err := s.round(ctx, v, records, admit(v, records, out), out)
+	if err != nil {
+		return nil, err
 	}
-	var wg sync.WaitGroup
-	for n, which := range by {
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
-			s.putShard(ctx, info.Shards[n], records, which, out)
-		}()
+	defer func() { s.store.told(s.name, records, out, time.Since(began)) }()
+	if len(refused) == 0 {
+		return out, nil
 	}
-	wg.Wait()
-	s.store.told(s.name, records, out, time.Since(began))
+	waiting, stop := context.WithTimeoutCause(ctx, rerouting, ErrResharding)
+	defer stop()
+	for len(refused) > 0 {
+		// Invariant 3: none of them is in the parents, so they follow everything that is, in their order.
+		next, err := s.moved(waiting, v)
+		if err == nil {
+			v = next
+			refused, err = s.round(ctx, v, records, refused, out)
+		}
+		if err != nil {
+			for _, i := range refused {
+				out[i].Err = fmt.Errorf("%w: %w", ErrResharding, err)
+			}
+			break
+		}
+	}
 	return out, nil
 }
 
@@ -84,7 +88,18 @@ func (s *Store) told(name core.StreamName, records []Record, results []Result, t
 	(*f)(name, n, bytes, took)
 }
 
-func (r Record) check(limit int64) error {
+// admit are the places of the records that the stream takes; the others' results say why not.
+func admit(v *view, records []Record, out []Result) []int {
+	which := make([]int, 0, len(records))
+	for i := range records {
+		if out[i].Err = records[i].check(v.MaxRecord); out[i].Err == nil {
+			which = append(which, i)
+		}
+	}
+	return which
+}
+
+func (r *Record) check(limit int64) error {
 	switch n := utf8.RuneCountInString(r.Key); {
 	case n == 0 || n > MaxKey:
 		return fmt.Errorf("a partition key has 1 to %d characters, not %d: %w", MaxKey, n, core.ErrInvalid)
@@ -96,140 +111,66 @@ func (r Record) check(limit int64) error {
 	return nil
 }
 
-// route is the open shard that owns a hash key.
-func (i Info) route(h core.HashKey) (int, bool) {
-	for n, sh := range i.Shards {
-		if !sh.Closed && sh.Range.Contains(h) {
-			return n, true
-		}
-	}
-	return 0, false
-}
+// place is that of a record, in the low half of what round sorts.
+func place(routed uint64) int { return int(routed & (1<<32 - 1)) } //nolint:gosec // 32 bits
 
-// putShard puts some of the records to one shard, in entries of bounded size.
-func (s *Stream) putShard(ctx context.Context, sh Shard, records []Record, which []int, out []Result) {
-	w, err := s.writer(ctx, sh)
-	if err != nil {
-		for _, i := range which {
-			out[i].Err = err
+// round puts the records at some places to the shards of v and waits for them. It returns the places of those that
+// were refused because their shard is closed.
+func (s *Stream) round(ctx context.Context, v *view, records []Record, which []int, out []Result) (refused []int, err error) {
+	routed := make([]uint64, len(which)) // shard, place
+	for n, i := range which {
+		hash := records[i].Hash
+		if hash == nil {
+			h := core.HashPartitionKey(records[i].Key)
+			hash = &h
 		}
-		return
+		shard, err := v.route(*hash)
+		if err != nil {
+			return which, err
+		}
+		routed[n] = uint64(shard)<<32 | uint64(i) //nolint:gosec // both are places in slices
 	}
-	for len(which) > 0 {
-		n, size := 0, 0
-		for n < len(which) && n < maxEntryRows && (n == 0 || size < maxEntryBytes) {
-			size += len(records[which[n]].Data)
+	slices.Sort(routed) // by shard, and within one in the order of the call
+	runs := make([][]uint64, 0, min(len(routed), len(v.open)))
+	for len(routed) > 0 {
+		n := 1
+		for n < len(routed) && routed[n]>>32 == routed[0]>>32 {
 			n++
 		}
-		w.put(ctx, records, which[:n], out)
-		which = which[n:]
+		v.open[routed[0]>>32].claim() // those of all shards at once
+		runs, routed = append(runs, routed[:n]), routed[n:]
 	}
-}
-
-// Bounds of one entry of a shard's log.
-const (
-	maxEntryRows  = 8192
-	maxEntryBytes = 1 << 20
-)
-
-// shardWriter gathers the records of concurrent puts while an entry is on its way.
-type shardWriter struct {
-	shard Shard
-	log   shardlog.Writer
-
-	mu      sync.Mutex
-	arrival int64 // of the last record; never falls
-	open    *entry
-	flying  bool
-}
-
-// entry is a run of records that become durable together.
-type entry struct {
-	b    *builder
-	done chan struct{}
-	pos  shardlog.Pos
-	err  error
-}
-
-// writer claims a shard's log on first use.
-func (s *Stream) writer(ctx context.Context, sh Shard) (*shardWriter, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if w := s.writers[sh.ID]; w != nil {
-		return w, nil
+	pieces := make([]piece, 0, len(runs))
+	for _, run := range runs {
+		pieces = v.open[run[0]>>32].addAll(ctx, pieces, records, run, out)
 	}
-	tail, err := s.store.engine.Tail(ctx, sh.Log)
-	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", sh.ID, err)
+	for _, p := range pieces {
+		_ = p.wait(ctx, out)
 	}
-	log, tail, err := s.store.engine.Claim(ctx, sh.Log, tail.Epoch+1, s.store.by)
-	if errors.Is(err, shardlog.ErrSealed) {
-		err = fmt.Errorf("%s: %w", sh.ID, ErrShardClosed)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", sh.ID, err)
-	}
-	w := &shardWriter{shard: sh, log: log}
-	if !tail.Arrival.IsZero() {
-		w.arrival = tail.Arrival.UnixMilli()
-	}
-	s.writers[sh.ID] = w
-	return w, nil
-}
-
-// put adds records to the open entry and waits for it.
-func (w *shardWriter) put(ctx context.Context, records []Record, which []int, out []Result) {
-	w.mu.Lock()
-	if w.open != nil && w.open.b.len()+len(which) > maxEntryRows {
-		w.send()
-	}
-	if w.open == nil {
-		w.open = &entry{b: newBuilder(), done: make(chan struct{})}
-	}
-	en, first := w.open, w.open.b.len()
-	w.arrival = max(w.arrival, time.Now().UnixMilli()) // clocks step back; arrival times do not
-	arrival := w.arrival
 	for _, i := range which {
-		en.b.add(arrival, records[i].Key, records[i].Data)
-	}
-	if !w.flying || en.b.bytes >= maxEntryBytes {
-		w.send()
-	}
-	w.mu.Unlock()
-	var err error
-	select {
-	case <-en.done:
-		err = en.err
-	case <-ctx.Done():
-		err = fmt.Errorf("%w: %w", shardlog.ErrUnknown, ctx.Err())
-	}
-	for n, i := range which {
-		out[i] = Result{Shard: w.shard.ID, Err: err}
-		if err == nil {
-			out[i].Seq = w.shard.numbering().At(index(w.shard.Base, en.pos, first+n), arrival)
+		if errors.Is(out[i].Err, ErrShardClosed) {
+			refused = append(refused, i)
 		}
 	}
+	return refused, nil
 }
 
-// send appends the open entry. When it is durable, what gathered meanwhile follows. The caller holds w.mu.
-func (w *shardWriter) send() {
-	en := w.open
-	w.open, w.flying = nil, true
-	rec := en.b.record()
-	f := w.log.Append(shardlog.Anywhere, shardlog.Batch{Rows: rec, Arrival: time.UnixMilli(w.arrival)})
-	rec.Release()
-	go func() {
-		<-f.Done()
-		en.pos, en.err = f.Wait(context.Background())
-		if errors.Is(en.err, shardlog.ErrSealed) {
-			en.err = fmt.Errorf("%s: %w", w.shard.ID, ErrShardClosed)
+// addAll adds the records of one run in pieces of bounded size.
+func (w *shardWriter) addAll(ctx context.Context, pieces []piece, records []Record, run []uint64, out []Result) []piece {
+	if err := w.claimed(ctx); err != nil {
+		for _, i := range run {
+			out[place(i)] = Result{Shard: w.shard.ID, Err: err}
 		}
-		close(en.done)
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		w.flying = false
-		if w.open != nil {
-			w.send()
+		return pieces
+	}
+	for len(run) > 0 {
+		n, size := 0, 0
+		for n < len(run) && n < maxEntryRows && (n == 0 || size < maxEntryBytes) {
+			size += len(records[place(run[n])].Data)
+			n++
 		}
-	}()
+		pieces = append(pieces, w.add(records, run[:n]))
+		run = run[n:]
+	}
+	return pieces
 }

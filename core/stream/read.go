@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
@@ -16,24 +17,31 @@ import (
 
 // Reader reads one shard in order. It is not safe for concurrent use.
 type Reader struct {
-	shard  Shard
-	cursor shardlog.Cursor
-	skip   int64 // rows with an index up to this one are not wanted
-	ended  context.Context
-	err    error // met after the last batch
+	stream  *Stream
+	shard   Shard
+	keep    time.Duration // the stream's retention, as it was last seen
+	cursor  shardlog.Cursor
+	skip    int64 // rows with an index up to this one are not wanted
+	horizon bool  // still at the trim horizon: rows that have expired are passed over
+	ended   context.Context
+	err     error // met after the last batch
 }
 
 // Read returns a reader of the records after a sequence number; the empty one reads from the trim horizon.
-// shardlog.ErrTrimmed says that some of the records after it are gone.
+// shardlog.ErrTrimmed, here or from Next, says that some of the records after it are gone or have expired.
 func (s *Stream) Read(ctx context.Context, id core.ShardID, after core.SequenceNumber) (*Reader, error) {
-	sh, err := s.shard(ctx, id)
+	v, err := s.view(ctx)
 	if err != nil {
 		return nil, err
 	}
-	r := &Reader{shard: sh, skip: -1}
+	sh, err := v.shard(id)
+	if err != nil {
+		return nil, err
+	}
+	r := &Reader{stream: s, shard: sh, keep: v.Retention, skip: -1, horizon: after == ""}
 	from := shardlog.Pos(0)
 	if after != "" {
-		if r.skip, err = sh.numbering().parse(after); err != nil {
+		if r.skip, err = v.parse(sh, after); err != nil {
 			return nil, err
 		}
 		from = max(1, shardlog.Pos(r.skip>>rowBits-sh.Base)) // 0 would be the horizon, wherever it is
@@ -55,6 +63,14 @@ func (s *Stream) Read(ctx context.Context, id core.ShardID, after core.SequenceN
 	return r, nil
 }
 
+// expires is the arrival time before which records cannot be read.
+func (r *Reader) expires(ctx context.Context) int64 {
+	if v, err := r.stream.view(ctx); err == nil {
+		r.keep = v.Retention
+	}
+	return r.stream.store.horizon(r.keep).UnixMilli()
+}
+
 // Bounds of one batch.
 const (
 	batchRows  = 8192
@@ -62,12 +78,12 @@ const (
 )
 
 // Next returns the next records, at least one, waiting for them at the tip; what is durable already comes together, in
-// batches of thousands of rows. io.EOF: the shard is closed and read to its end.
+// batches of thousands of rows. io.EOF: the shard is closed and read to its end, and its children are there.
 func (r *Reader) Next(ctx context.Context) (core.Batch, error) {
 	if r.err != nil {
 		return core.Batch{}, r.err
 	}
-	g := gather{shard: r.shard}
+	g := gather{shard: r.shard, expires: r.expires(ctx), passOver: r.horizon}
 	defer g.release()
 	for g.rows < batchRows && g.bytes < batchBytes {
 		wait := ctx
@@ -76,18 +92,28 @@ func (r *Reader) Next(ctx context.Context) (core.Batch, error) {
 		}
 		en, err := r.cursor.Next(wait)
 		if err != nil {
+			if g.rows == 0 && isEnd(err) {
+				if cerr := r.stream.closed(ctx, r.shard.ID); cerr != nil {
+					return core.Batch{}, cerr
+				}
+			}
 			if g.rows == 0 {
 				return core.Batch{}, err
 			}
-			if !errors.Is(err, context.Canceled) {
+			if !errors.Is(err, context.Canceled) && !isEnd(err) { // the cursor says again that it is at the end
 				r.err = err // after what was gathered
 			}
 			break
 		}
 		if err := g.add(en, r.skip); err != nil {
-			return core.Batch{}, err
+			if g.rows == 0 {
+				return core.Batch{}, err
+			}
+			r.err = err
+			break
 		}
 	}
+	r.horizon = false
 	return g.batch()
 }
 
@@ -96,11 +122,13 @@ func (r *Reader) Close() error { return r.cursor.Close() }
 
 // gather puts entries together.
 type gather struct {
-	shard   Shard
-	rows    int64
-	bytes   int64
-	handles []int64
-	cols    [3][]arrow.Array // as stored
+	shard    Shard
+	expires  int64 // rows that arrived before have expired,
+	passOver bool  // and are passed over as long as there are no others
+	rows     int64
+	bytes    int64
+	handles  []int64
+	cols     [3][]arrow.Array // as stored
 }
 
 func (g *gather) release() {
@@ -120,6 +148,13 @@ func (g *gather) add(en shardlog.Entry, skip int64) error {
 	from := int64(0)
 	if skip >= first {
 		from = min(skip-first+1, int64(rs.len()))
+	}
+	if from < int64(rs.len()) && rs.arrival(int(from)) < g.expires { // arrival times never fall
+		if !g.passOver || g.rows > 0 {
+			return fmt.Errorf("%s: records after %s are past the retention; a longer one, set within minutes, brings them back: %w",
+				g.shard.ID, g.shard.numbering().At(first+from, rs.arrival(int(from))), shardlog.ErrTrimmed)
+		}
+		from = int64(rs.since(g.expires))
 	}
 	n := int64(rs.len()) - from
 	if n == 0 {

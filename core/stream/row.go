@@ -3,6 +3,7 @@ package stream
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -13,28 +14,52 @@ import (
 
 // Info is what a stream is: its row in the control store.
 type Info struct {
-	Name      core.StreamName `json:"name"`
-	ID        string          `json:"id"` // generated; another stream of the same name has another
-	Created   time.Time       `json:"created"`
-	Retention time.Duration   `json:"retention"`
-	MaxRecord int64           `json:"max_record"` // bytes of key and data
-	Shards    []Shard         `json:"shards"`     // in the order they were made
+	Name      core.StreamName  `json:"name"`
+	ID        string           `json:"id"` // generated; another stream of the same name has another
+	Created   time.Time        `json:"created"`
+	Retention time.Duration    `json:"retention"`
+	MaxRecord int64            `json:"max_record"`       // bytes of key and data
+	Shards    []Shard          `json:"shards"`           // in the order they were made, so parents before children
+	Intent    *Intent          `json:"intent,omitempty"` // a split or merge that was begun
+	Drop      []shardlog.LogID `json:"drop,omitempty"`   // logs of shards that are gone, to be deleted
 }
 
 // Shard is a part of a stream.
 type Shard struct {
-	ID      core.ShardID        `json:"id"`
-	Index   int64               `json:"index"`
-	Log     shardlog.LogID      `json:"log"`
-	Range   core.HashRange      `json:"range"`
-	Parents []core.ShardID      `json:"parents,omitempty"`
-	Base    int64               `json:"base"`    // its positions count from here
-	Created int64               `json:"created"` // seconds; part of its sequence numbers
-	Closed  bool                `json:"closed,omitempty"`
-	Start   core.SequenceNumber `json:"start"` // before every record
+	ID       core.ShardID        `json:"id"`
+	Index    int64               `json:"index"`
+	Log      shardlog.LogID      `json:"log"`
+	Range    core.HashRange      `json:"range"`
+	Parents  []core.ShardID      `json:"parents,omitempty"` // some may be trimmed and gone
+	Base     int64               `json:"base"`              // its positions count from here
+	Created  int64               `json:"created"`           // seconds; part of its sequence numbers
+	Floor    int64               `json:"floor,omitempty"`   // milliseconds; no record of it arrived before
+	Start    core.SequenceNumber `json:"start"`             // before every record
+	Closed   bool                `json:"closed,omitempty"`
+	ClosedAt time.Time           `json:"closed_at,omitzero"`
+	End      core.SequenceNumber `json:"end,omitempty"` // of a closed shard: after every record
 }
 
 func (s Shard) numbering() numbering { return numbering{s.Created, s.Index} }
+
+// Intent is a split or merge that was begun and will be finished, by whoever meets it first: there is no way back.
+type Intent struct {
+	Children []Shard `json:"children"` // without what only the closing of their parents fixes
+}
+
+// parents are the shards that the intent closes, each once.
+func (i *Intent) parents() []core.ShardID {
+	var out []core.ShardID
+	seen := map[core.ShardID]bool{}
+	for _, c := range i.Children {
+		for _, p := range c.Parents {
+			if !seen[p] {
+				out, seen[p] = append(out, p), true
+			}
+		}
+	}
+	return out
+}
 
 const rowPrefix = "streams/"
 
@@ -67,4 +92,33 @@ func (i Info) write() control.Write {
 		panic(err) // strings, integers and times always marshal
 	}
 	return control.Write{Key: rowKey(i.Name), Value: b}
+}
+
+// errSame is what a change returns to leave the row as it is.
+var errSame = errors.New("nothing to change")
+
+// update changes a stream's row, as often as it takes until nobody else changed it meanwhile. change may be called
+// several times, each time with the row as it is then.
+func (s *Store) update(ctx context.Context, name core.StreamName, change func(*Info) error) error {
+	for {
+		row, info, err := load(ctx, s.control, name)
+		if err != nil {
+			return err
+		}
+		if err := change(&info); errors.Is(err, errSame) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		_, err = s.control.Commit(ctx, control.Txn{
+			Checks: []control.Check{{Key: row.Key, Version: row.Version}}, Writes: []control.Write{info.write()},
+		})
+		if errors.Is(err, control.ErrConflict) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("change stream %s: %w", name, err)
+		}
+		return nil
+	}
 }

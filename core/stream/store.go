@@ -70,13 +70,15 @@ type Store struct {
 	by      shardlog.WriterID
 	puts    atomic.Pointer[Puts]
 
+	retention *retention
+
 	mu   sync.Mutex // guards open
 	open map[string]*Stream
 }
 
 // NewStore returns the streams that stand in a control store, over the engine that holds their logs.
 func NewStore(engine shardlog.Engine, store *control.Store, by shardlog.WriterID) *Store {
-	return &Store{engine: engine, control: store, by: by, open: map[string]*Stream{}}
+	return &Store{engine: engine, control: store, by: by, retention: newRetention(), open: map[string]*Stream{}}
 }
 
 // Create makes a stream whose shards share the hash keys evenly. ErrExists if there is one of that name.
@@ -129,10 +131,20 @@ func (s *Store) Delete(ctx context.Context, name core.StreamName) error {
 	s.mu.Lock()
 	delete(s.open, info.ID)
 	s.mu.Unlock()
+	logs := info.Drop
 	for _, sh := range info.Shards {
-		if err := s.engine.Delete(ctx, sh.Log); err != nil {
+		logs = append(logs, sh.Log)
+	}
+	if info.Intent != nil {
+		for _, sh := range info.Intent.Children {
+			logs = append(logs, sh.Log)
+		}
+	}
+	for _, id := range logs {
+		if err := s.engine.Delete(ctx, id); err != nil {
 			return fmt.Errorf("delete the records of stream %s: %w", name, err)
 		}
+		s.retention.forget(id)
 	}
 	return nil
 }
@@ -152,60 +164,45 @@ func (s *Store) List(ctx context.Context) ([]Info, error) {
 	return out, nil
 }
 
-// Open returns a stream to put to and read from. ErrNotFound.
+// Open returns a stream to put to and read from, once a split or merge that was begun before is finished. ErrNotFound.
 func (s *Store) Open(ctx context.Context, name core.StreamName) (*Stream, error) {
 	_, info, err := load(ctx, s.control, name)
 	if err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	st := s.open[info.ID]
 	if st == nil {
-		st = &Stream{store: s, name: name, id: info.ID, writers: map[core.ShardID]*shardWriter{}}
+		st = newStream(s, name, info.ID)
 		s.open[info.ID] = st
+	}
+	s.mu.Unlock()
+	if err := st.settle(ctx); err != nil {
+		return nil, fmt.Errorf("finish resharding stream %s: %w", name, err)
 	}
 	return st, nil
 }
 
-// SetRetention changes how long records are kept.
+// SetRetention changes how long records are kept. A longer one brings back what expired less than ten minutes ago.
 func (s *Store) SetRetention(ctx context.Context, name core.StreamName, d time.Duration) error {
 	if err := (Settings{Shards: 1, Retention: d, MaxRecord: 1}).validate(); err != nil {
 		return err
 	}
-	for {
-		row, info, err := load(ctx, s.control, name)
-		if err != nil {
-			return err
-		}
-		info.Retention = d
-		_, err = s.control.Commit(ctx, control.Txn{
-			Checks: []control.Check{{Key: row.Key, Version: row.Version}}, Writes: []control.Write{info.write()},
-		})
-		if !errors.Is(err, control.ErrConflict) {
-			return err
-		}
-	}
+	return s.update(ctx, name, func(i *Info) error {
+		i.Retention = d
+		return nil
+	})
 }
 
-// Trim removes, from every shard of every stream, the entries whose last record is older than the stream's retention.
-func (s *Store) Trim(ctx context.Context, now time.Time) error {
-	infos, err := s.List(ctx)
-	if err != nil {
+// SetMaxRecord changes how many bytes of key and data a record may have. What is stored already stays.
+func (s *Store) SetMaxRecord(ctx context.Context, name core.StreamName, bytes int64) error {
+	if err := (Settings{Shards: 1, Retention: MinRetention, MaxRecord: bytes}).validate(); err != nil {
 		return err
 	}
-	for _, info := range infos {
-		for _, sh := range info.Shards {
-			pos, err := s.engine.Find(ctx, sh.Log, now.Add(-info.Retention))
-			if err == nil {
-				err = s.engine.Trim(ctx, sh.Log, pos)
-			}
-			if err != nil && !errors.Is(err, shardlog.ErrNotFound) {
-				return fmt.Errorf("trim %s of stream %s: %w", sh.ID, info.Name, err)
-			}
-		}
-	}
-	return nil
+	return s.update(ctx, name, func(i *Info) error {
+		i.MaxRecord = bytes
+		return nil
+	})
 }
 
 func newID() string {

@@ -4,9 +4,9 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/apache/arrow/go/v17/arrow/array"
@@ -220,32 +220,35 @@ func TestADeletedStreamIsGoneAndItsNameFree(t *testing.T) {
 }
 
 func TestTrimmingKeepsWhatIsYoungAndReadersBetweenGoOn(t *testing.T) {
-	fs := vfs.NewMem()
-	n := start(t, fs)
-	_, err := n.Create(t.Context(), "s", Settings{})
-	require.NoError(t, err)
-	s, err := n.Open(t.Context(), "s")
-	require.NoError(t, err)
-	old := put(t, s, "k", "old1", "old2")
-	n.close(t)
-	n = start(t, fs) // the next put claims the log again, which takes a position
-	defer n.close(t)
-	s, err = n.Open(t.Context(), "s")
-	require.NoError(t, err)
-	time.Sleep(5 * time.Millisecond)
-	young := time.Now()
-	put(t, s, "k", "young")
-	require.NoError(t, n.Trim(t.Context(), young.Add(MinRetention)))
-	data, _ := read(t, s, core.NewShardID(0), "", 1)
-	require.Equal(t, []string{"young"}, data)
-	data, _ = read(t, s, core.NewShardID(0), old[1].Seq, 1)
-	require.Equal(t, []string{"young"}, data)
-	_, err = s.Read(t.Context(), core.NewShardID(0), s.mustStart(t))
-	require.ErrorIs(t, err, shardlog.ErrTrimmed)
-	at, err := s.After(t.Context(), core.NewShardID(0), young)
-	require.NoError(t, err)
-	data, _ = read(t, s, core.NewShardID(0), at, 1)
-	require.Equal(t, []string{"young"}, data)
+	synctest.Test(t, func(t *testing.T) {
+		fs := vfs.NewMem()
+		n := start(t, fs)
+		_, err := n.Create(t.Context(), "s", Settings{})
+		require.NoError(t, err)
+		s, err := n.Open(t.Context(), "s")
+		require.NoError(t, err)
+		old := put(t, s, "k", "old1", "old2")
+		n.close(t)
+		n = start(t, fs) // the next put claims the log again, which takes a position
+		defer n.close(t)
+		s, err = n.Open(t.Context(), "s")
+		require.NoError(t, err)
+		time.Sleep(time.Hour)
+		young := time.Now()
+		put(t, s, "k", "young")
+		time.Sleep(MinRetention - 30*time.Minute)
+		trimFor(t, n, 11*time.Minute)
+		data, _ := read(t, s, core.NewShardID(0), "", 1)
+		require.Equal(t, []string{"young"}, data)
+		data, _ = read(t, s, core.NewShardID(0), old[1].Seq, 1)
+		require.Equal(t, []string{"young"}, data)
+		_, err = s.Read(t.Context(), core.NewShardID(0), s.mustStart(t))
+		require.ErrorIs(t, err, shardlog.ErrTrimmed)
+		at, err := s.Find(t.Context(), core.NewShardID(0), AtTime(young))
+		require.NoError(t, err)
+		data, _ = read(t, s, core.NewShardID(0), at, 1)
+		require.Equal(t, []string{"young"}, data)
+	})
 }
 
 // mustStart is a sequence number before every record of the first shard.
@@ -304,42 +307,4 @@ func TestTheLayoutIsThatOfAWS(t *testing.T) {
 	require.Len(t, string(s), 56)
 	require.Equal(t, byte('4'), s[0]) // every version-2 number begins with 49
 	require.Equal(t, byte('9'), s[1])
-}
-
-func BenchmarkPut(b *testing.B) {
-	for _, size := range []int{100, 1024, 100 << 10} {
-		b.Run(fmt.Sprint(size, "B"), func(b *testing.B) {
-			e, err := local.Open(vfs.OS{}, b.TempDir(), local.Config{})
-			require.NoError(b, err)
-			c, err := control.Open(b.Context(), e, "control", "bench", control.Config{})
-			require.NoError(b, err)
-			n := NewStore(e, c, "bench")
-			_, err = n.Create(b.Context(), "s", Settings{Shards: 16})
-			require.NoError(b, err)
-			s, err := n.Open(b.Context(), "s")
-			require.NoError(b, err)
-			data := make([]byte, size)
-			rng := rand.New(rand.NewPCG(1, 1))
-			for i := range data {
-				data[i] = byte(rng.Uint32())
-			}
-			records := make([]Record, max(1, min(500, (4<<20)/size)))
-			for i := range records {
-				records[i] = Record{Key: fmt.Sprint("key-", i), Data: data}
-			}
-			b.SetBytes(int64(size * len(records)))
-			b.ReportAllocs()
-			b.SetParallelism(4)
-			b.RunParallel(func(pb *testing.PB) {
-				for pb.Next() {
-					if _, err := s.Put(b.Context(), records); err != nil {
-						b.Error(err)
-					}
-				}
-			})
-			b.ReportMetric(float64(b.N*len(records))/b.Elapsed().Seconds(), "records/s")
-			require.NoError(b, c.Close())
-			require.NoError(b, e.Close())
-		})
-	}
 }

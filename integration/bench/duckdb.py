@@ -5,6 +5,7 @@ import duckdb
 
 job, events, out, threads = sys.argv[1:]
 con = duckdb.connect(config={"threads": int(threads)})
+con.execute("set enable_progress_bar = false")  # it goes to standard output
 columns = """{event_id: 'VARCHAR', event_time: 'VARCHAR', event_type: 'VARCHAR', user_id: 'VARCHAR', session: 'BIGINT', url: 'VARCHAR',
     referrer: 'VARCHAR', status: 'BIGINT', bytes: 'BIGINT', seconds: 'DOUBLE',
     geo: 'STRUCT(country VARCHAR, city VARCHAR, lat DOUBLE)', agent: 'VARCHAR'}"""

@@ -23,24 +23,26 @@ import (
 
 // runJob runs a job of this program on the events in dir.
 func runJob(ctx context.Context, name, dir string) (figures, error) {
+	work := filepath.Join(dir, "work-"+strconv.Itoa(os.Getpid()))
+	defer os.RemoveAll(work) //nolint:errcheck // the bench's own folder
+	switch {
+	case strings.HasPrefix(name, "append/"):
+		return appendJob(ctx, name, work)
+	case strings.HasPrefix(name, "disk/"):
+		return diskJob(name, work)
+	}
 	text, err := os.ReadFile(filepath.Join(dir, eventsFile)) //nolint:gosec // in the bench's folder
 	if err != nil {
 		return figures{}, err
 	}
 	f := figures{Bytes: int64(len(text)), Records: int64(len(lines(text)) - 1)}
-	work := filepath.Join(dir, "work-"+strconv.Itoa(os.Getpid()))
-	defer os.RemoveAll(work) //nolint:errcheck // the bench's own folder
-	switch {
-	case name == "decode":
+	switch name {
+	case "decode":
 		return measure(f, func() error { return decode(ctx, text, nil) })
-	case name == "parquet":
+	case "parquet":
 		return parquetJob(ctx, f, text, work)
-	case name == "archive":
+	case "archive":
 		return archiveJob(ctx, f, text, work)
-	case strings.HasPrefix(name, "append/"):
-		return appendJob(ctx, name, work)
-	case strings.HasPrefix(name, "disk/"):
-		return diskJob(name, work)
 	}
 	return figures{}, fmt.Errorf("there is no such job: %w", core.ErrInvalid)
 }

@@ -10,6 +10,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -170,7 +171,7 @@ func (c *child) count(ctx context.Context, rng *rand.Rand) error {
 	}
 }
 
-// manage makes, fills and deletes streams, and trims what is older than a moment.
+// manage makes, fills and deletes streams, trims what is older than a moment, and splits and merges shards.
 func (c *child) manage(ctx context.Context, rng *rand.Rand) error {
 	for i := 0; ; i++ {
 		name := core.StreamName(fmt.Sprintf("side-%d-%d", c.seed, i))
@@ -191,9 +192,35 @@ func (c *child) manage(ctx context.Context, rng *rand.Rand) error {
 		if rng.IntN(6) == 0 {
 			before := time.Now().Add(-time.Duration(rng.IntN(300)) * time.Millisecond)
 			c.tell("trimming", strconv.FormatInt(before.UnixMilli(), 10))
-			if err := c.node.streams.Trim(ctx, before.Add(stream.MinRetention)); err != nil {
+			if err := c.node.trim(ctx, before); err != nil {
+				return err
+			}
+		}
+		if rng.IntN(3) == 0 {
+			if err := c.reshard(ctx, rng); err != nil {
 				return err
 			}
 		}
 	}
+}
+
+// reshard splits a shard, or merges two where there are many.
+func (c *child) reshard(ctx context.Context, rng *rand.Rand) error {
+	s, err := c.node.streams.Open(ctx, mainStream)
+	if err != nil {
+		return err
+	}
+	info, err := s.Info(ctx)
+	if err != nil {
+		return err
+	}
+	open := slices.DeleteFunc(slices.Clone(info.Shards), func(sh stream.Shard) bool { return sh.Closed })
+	slices.SortFunc(open, func(a, b stream.Shard) int { return a.Range.Start.Compare(b.Range.Start) })
+	if len(open) < 2*shards {
+		_, err = s.Split(ctx, open[rng.IntN(len(open))].ID, nil)
+		return err
+	}
+	i := rng.IntN(len(open) - 1)
+	_, err = s.Merge(ctx, open[i].ID, open[i+1].ID)
+	return err
 }

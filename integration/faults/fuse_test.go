@@ -64,8 +64,13 @@ func (d *badDisk) set(failAt int, full bool) {
 
 // badNode is a loopback file or folder of a bad disk.
 type badNode struct {
-	fs.LoopbackNode
+	*fs.LoopbackNode
 	disk *badDisk
+}
+
+// WrapChild makes every node below one of these.
+func (n *badNode) WrapChild(_ context.Context, ops fs.InodeEmbedder) fs.InodeEmbedder {
+	return &badNode{ops.(*fs.LoopbackNode), n.disk}
 }
 
 type badFile struct {
@@ -123,10 +128,7 @@ func mountBad(t *testing.T) (string, *badDisk) {
 	require.NoError(t, os.Mkdir(mount, 0o700))
 	disk := &badDisk{unclean: map[*badFile]bool{}}
 	root := &fs.LoopbackRoot{Path: back}
-	root.NewNode = func(r *fs.LoopbackRoot, _ *fs.Inode, _ string, _ *syscall.Stat_t) fs.InodeEmbedder {
-		return &badNode{fs.LoopbackNode{RootData: r}, disk}
-	}
-	root.RootNode = root.NewNode(root, nil, "", nil)
+	root.RootNode = &badNode{&fs.LoopbackNode{RootData: root}, disk}
 	srv, err := fs.Mount(mount, root.RootNode, &fs.Options{MountOptions: fuse.MountOptions{DirectMount: true}})
 	need(t, err == nil, fmt.Sprint("a disk whose fsync fails needs FUSE: ", err))
 	t.Cleanup(func() { require.NoError(t, srv.Unmount()) })

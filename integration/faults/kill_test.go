@@ -58,7 +58,7 @@ func TestWhatWasAcknowledgedSurvivesKill9(t *testing.T) {
 		sum.acked, sum.read, sum.missing, sum.extra = sum.acked+know.acked, sum.read+know.read, sum.missing+know.missing, sum.extra+know.extra
 	}
 	t.Logf("campaign=kill-log kills=%d acked=%d read=%d missing=%d extra=%d", cycles, sum.acked, sum.read, sum.missing, sum.extra)
-	require.Greater(t, sum.acked, cycles)
+	require.Positive(t, sum.acked)
 }
 
 // child starts a child, kills it, or lets it kill itself, and takes in what it told.
@@ -81,9 +81,13 @@ func (t *told) child(tb *testing.T, dir string, seed uint64, rng *rand.Rand) {
 	cmd.ExtraFiles = []*os.File{w}
 	require.NoError(tb, cmd.Start())
 	require.NoError(tb, w.Close())
-	wait := time.Duration(rng.IntN(30)) * time.Millisecond
+	// A quarter dies at a moment, perhaps of its start; a quarter a moment after it told so many things; half by their own
+	// hand, or at last where the call does not come.
+	wait, after := time.Duration(rng.IntN(40))*time.Millisecond, -1
 	if at != "" {
-		wait = 100 * time.Millisecond // a call that may not come
+		wait = 150 * time.Millisecond
+	} else if rng.IntN(2) == 0 {
+		wait, after = 2*time.Second, rng.IntN(100)
 	}
 	timer := time.AfterFunc(wait, func() { _ = cmd.Process.Kill() })
 	defer timer.Stop()
@@ -91,8 +95,8 @@ func (t *told) child(tb *testing.T, dir string, seed uint64, rng *rand.Rand) {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
-		if at == "" && lines.Text() == "open" && rng.IntN(4) > 0 {
-			timer.Reset(wait) // most of the time is for the work, not for the start
+		if after--; after == 0 {
+			timer.Reset(time.Duration(rng.IntN(1000)) * time.Microsecond)
 		}
 		failed = errors.Join(failed, t.hear(lines.Text()))
 	}

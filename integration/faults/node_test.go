@@ -40,3 +40,23 @@ func openNode(ctx context.Context, fs vfs.FS, dir string, cfg local.Config) (*no
 }
 
 func (n *node) close() error { return errors.Join(n.control.Close(), n.engine.Close()) }
+
+// trim lets go, of every stream, the entries that arrived before a moment, whatever the retention.
+func (n *node) trim(ctx context.Context, before time.Time) error {
+	infos, err := n.streams.List(ctx)
+	if err != nil {
+		return err
+	}
+	for _, info := range infos {
+		for _, sh := range info.Shards {
+			pos, err := n.engine.Find(ctx, sh.Log, before)
+			if err == nil {
+				err = n.engine.Trim(ctx, sh.Log, pos)
+			}
+			if err != nil && !errors.Is(err, shardlog.ErrNotFound) {
+				return err
+			}
+		}
+	}
+	return nil
+}

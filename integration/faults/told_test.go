@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -188,7 +189,7 @@ func (t *told) readShard(ctx context.Context, s *stream.Stream, id core.ShardID,
 	var last core.SequenceNumber
 	for {
 		b, err := r.Next(ended)
-		if errors.Is(err, context.Canceled) {
+		if errors.Is(err, context.Canceled) || errors.Is(err, io.EOF) {
 			return nil
 		} else if err != nil {
 			return err

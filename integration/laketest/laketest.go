@@ -4,10 +4,10 @@ package laketest
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"slices"
 	"strings"
-	"testing"
 
 	"github.com/apache/arrow/go/v17/arrow/array"
 	"github.com/apache/arrow/go/v17/arrow/memory"
@@ -19,8 +19,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// TB is a test of the standard library, or a run of a property.
+type TB interface {
+	require.TestingT
+	Helper()
+	Context() context.Context
+}
+
 // Rows are the rows of the objects of a lake, by name, as JSON objects. What lies under _penstock/ is no data.
-func Rows(t *testing.T, objects map[string][]byte) []string {
+func Rows(t TB, objects map[string][]byte) []string {
 	t.Helper()
 	out := []string{}
 	for name, content := range objects {
@@ -36,7 +43,7 @@ func Rows(t *testing.T, objects map[string][]byte) []string {
 	return out
 }
 
-func parquetRows(t *testing.T, name string, content []byte) []string {
+func parquetRows(t TB, name string, content []byte) []string {
 	t.Helper()
 	f, err := file.NewParquetReader(bytes.NewReader(content), file.WithReadProps(parquet.NewReaderProperties(memory.DefaultAllocator)))
 	require.NoError(t, err, name)
@@ -58,7 +65,7 @@ func parquetRows(t *testing.T, name string, content []byte) []string {
 	return out
 }
 
-func ndjsonRows(t *testing.T, name string, content []byte) []string {
+func ndjsonRows(t TB, name string, content []byte) []string {
 	t.Helper()
 	var in io.Reader = bytes.NewReader(content)
 	switch {

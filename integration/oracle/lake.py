@@ -26,10 +26,13 @@ def rows(name, prefix):
 
 
 def without_nulls(value):
+    """A value without nulls; 1.0 is 1, as a column of both kinds of numbers holds it."""
     if isinstance(value, dict):
         return {k: without_nulls(v) for k, v in value.items() if v is not None}
     if isinstance(value, list):
         return [without_nulls(v) for v in value]
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return int(value)
     return value
 
 

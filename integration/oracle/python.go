@@ -56,14 +56,14 @@ func Python(ctx context.Context) (string, error) {
 }
 
 // Need is Python for a test, which is skipped where none is set, but not with REQUIRE_INTEGRATION=1.
-func Need(t testing.TB) string {
-	t.Helper()
+func Need(tb testing.TB) string {
+	tb.Helper()
 	if os.Getenv("PENSTOCK_PYTHON") == "" && os.Getenv("REQUIRE_INTEGRATION") != "1" {
-		t.Skip("PENSTOCK_PYTHON names no Python with pyarrow and duckdb; REQUIRE_INTEGRATION=1 makes one")
+		tb.Skip("PENSTOCK_PYTHON names no Python with pyarrow and duckdb; REQUIRE_INTEGRATION=1 makes one")
 	}
-	bin, err := Python(t.Context())
+	bin, err := Python(tb.Context())
 	if err != nil {
-		t.Fatalf("a Python with %s is needed: %v", strings.Join(Packages, " and "), err)
+		tb.Fatalf("a Python with %s is needed: %v", strings.Join(Packages, " and "), err)
 	}
 	return bin
 }

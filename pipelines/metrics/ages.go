@@ -26,7 +26,8 @@ type shardKey struct {
 // shardAge is how far the reader of a shard got.
 type shardAge struct {
 	arrival int64     // of the last record read, in milliseconds
-	asked   time.Time // when the next batch was asked for; zero while the last one is being worked on
+	asked   time.Time // when the next batch was asked for
+	ahead   int       // batches that were asked for and not read; more than one while some are being worked on
 }
 
 // atTip is how long a reader must have waited for a batch to be one that has read everything: what is stored already
@@ -68,7 +69,7 @@ func (a *ages) Collect(out chan<- prometheus.Metric) {
 }
 
 func (s *shardAge) behind(now time.Time) float64 {
-	if s.arrival == 0 || !s.asked.IsZero() && now.Sub(s.asked) >= atTip {
+	if s.arrival == 0 || s.ahead == 1 && now.Sub(s.asked) >= atTip {
 		return 0
 	}
 	return float64(max(0, now.UnixMilli()-s.arrival))
@@ -82,13 +83,15 @@ func (a *ages) asked(pipeline string, shard core.ShardID) {
 		a.shards[k] = &shardAge{}
 	}
 	a.shards[k].asked = time.Now()
+	a.shards[k].ahead++
 }
 
 func (a *ages) read(pipeline string, shard core.ShardID, arrival int64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if s := a.shards[shardKey{pipeline, shard}]; s != nil {
-		s.arrival, s.asked = arrival, time.Time{}
+		s.arrival = arrival
+		s.ahead--
 	}
 }
 

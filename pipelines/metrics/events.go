@@ -12,10 +12,8 @@ func (m *Metrics) Events(pipeline string) *connectors.Events {
 	records, bytes := m.records.WithLabelValues(pipeline), m.bytes.WithLabelValues(pipeline)
 	files, took := m.files.WithLabelValues(pipeline), m.flushTime.WithLabelValues(pipeline)
 	return &connectors.Events{
-		Lease: func(shard core.ShardID, state string) {
-			if state != "held" {
-				m.ages.released(pipeline, shard)
-			}
+		Lease: func(shard core.ShardID, _ string) {
+			m.ages.released(pipeline, shard) // taken anew, its reader begins anew
 		},
 		Asked: func(shard core.ShardID) { m.ages.asked(pipeline, shard) },
 		Read: func(b core.Batch, _ time.Duration) {

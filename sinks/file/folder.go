@@ -31,7 +31,7 @@ func (d *folder) Create(_ context.Context, name string, _ lake.Origin) (lake.Obj
 	if err != nil {
 		return nil, err
 	}
-	return &object{d: d, f: f, w: bufio.NewWriterSize(f, 1<<18), tmp: tmp, name: name}, nil
+	return &object{d: d, f: f, w: bufio.NewWriterSize(f, bufferBytes), tmp: tmp, name: name}, nil
 }
 
 // object is a file that grows under another name.
@@ -42,6 +42,17 @@ type object struct {
 	tmp, name string
 	synced    bool
 	done      bool
+}
+
+// bufferBytes is small, because a flush may have hundreds of files open.
+const bufferBytes = 32 << 10
+
+// Held is how many bytes of the file are in memory.
+func (o *object) Held() int64 {
+	if o.synced || o.done {
+		return 0
+	}
+	return bufferBytes
 }
 
 func (o *object) Write(p []byte) (int, error) { return o.w.Write(p) }
@@ -55,7 +66,7 @@ func (o *object) Commit(context.Context) error {
 		if err := errors.Join(o.w.Flush(), o.f.Sync(), o.f.Close()); err != nil {
 			return err
 		}
-		o.synced = true
+		o.synced, o.w = true, nil
 	}
 	dir := path.Dir(o.name)
 	if err := o.d.root.MkdirAll(dir, 0o755); err != nil {

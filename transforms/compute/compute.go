@@ -65,7 +65,28 @@ func (t *Transform) Columns() []string {
 	return out
 }
 
-// Bind checks the expressions against in. A column that neither in has nor an expression before makes is an error.
+// Check is the error of an expression on a column that neither in, which has all that there can be, has nor an
+// expression before makes.
+func (t *Transform) Check(in *arrow.Schema) error {
+	for i, e := range t.exprs {
+		if err := e.Check(in); err != nil {
+			return fmt.Errorf("%s: %w", t.names[i], err)
+		}
+		p, err := e.Bind(in)
+		if err != nil {
+			return fmt.Errorf("%s: %w", t.names[i], err)
+		}
+		field, _, err := result(t.names[i], p, in)
+		if err != nil {
+			return err
+		}
+		in, _ = rows.With(in, field)
+	}
+	return nil
+}
+
+// Bind checks the expressions against in. A column that neither in has nor an expression before makes is null. The
+// result of an expression on such a column is left out as long as its type is not known.
 func (t *Transform) Bind(in *arrow.Schema) (connectors.Stage, error) {
 	s := &stage{mem: t.mem, schema: in}
 	for i, e := range t.exprs {
@@ -73,18 +94,36 @@ func (t *Transform) Bind(in *arrow.Schema) (connectors.Stage, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", t.names[i], err)
 		}
-		x := step{program: p, path: p.Column()}
-		field := arrow.Field{Name: t.names[i], Nullable: true}
-		if x.path != nil {
-			field.Type = fieldAt(s.schema, x.path).Type
-		} else if field.Type, err = p.Type(); err != nil {
-			return nil, fmt.Errorf("%s: %w", t.names[i], err)
+		field, known, err := result(t.names[i], p, s.schema)
+		if err != nil {
+			return nil, err
 		}
+		if !known {
+			continue
+		}
+		x := step{program: p, path: p.Column()}
 		s.schema, x.at = rows.With(s.schema, field)
 		x.schema = s.schema
 		s.steps = append(s.steps, x)
 	}
 	return s, nil
+}
+
+// result is the column that an expression makes of those in in; known is false where too little is known of these.
+func result(name string, p *expr.Program, in *arrow.Schema) (field arrow.Field, known bool, err error) {
+	field = arrow.Field{Name: name, Nullable: true}
+	if path := p.Column(); path != nil {
+		field.Type = fieldAt(in, path).Type
+		return field, true, nil
+	}
+	field.Type, err = p.Type()
+	if p.Absent() && (err != nil || field.Type.ID() == arrow.NULL) {
+		return field, false, nil
+	}
+	if err != nil {
+		return field, false, fmt.Errorf("%s: %w", name, err)
+	}
+	return field, true, nil
 }
 
 func fieldAt(s *arrow.Schema, path []int) arrow.Field {

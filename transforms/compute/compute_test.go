@@ -71,3 +71,19 @@ func TestWrongConfigsAreRefused(t *testing.T) {
 	_, err = c.Bind(core.SchemaOf(fields()...))
 	require.ErrorContains(t, err, "getSeconds")
 }
+
+func TestWhatIsNotThereIsNullUntilItIsKnown(t *testing.T) {
+	b, err := rowtest.Batch(memory.DefaultAllocator, fields(), `[{"n":2,"u":{"name":"ann"}}]`)
+	require.NoError(t, err)
+	defer b.Release()
+	c, err := compute.New(compute.Config{
+		{"twice", "gone * 2"}, {"half", "gone / 2.0"}, {"low", "lower(u.gone)"}, {"sum", "n + gone"}, {"or", `coalesce(gone, "x")`},
+		{"is", "has(gone)"}, {"in", "has(u.gone)"}, {"deep", "gone.a.b"}, {"big", "gone > 1 || n > 1"}, {"after", "twice == null"},
+	})
+	require.NoError(t, err)
+	got, v, err := rowtest.Apply(t.Context(), c, b)
+	require.NoError(t, err)
+	require.Empty(t, v.Refused)
+	require.Equal(t, `{"after":true,"big":true,"half":null,"in":false,"is":false,"low":null,"n":2,"or":"x","sum":null,"twice":null,"u":{"name":"ann"}}`, got)
+	require.ErrorContains(t, c.Check(b.Rows.Schema()), `unknown column "gone"`)
+}

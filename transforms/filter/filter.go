@@ -46,7 +46,10 @@ func New(cfg Config, opts ...Option) (*Transform, error) {
 // Columns names the columns that the condition uses.
 func (t *Transform) Columns() []string { return t.cond.Columns() }
 
-// Bind checks the condition against in. A column that in does not have is an error.
+// Check is the error of a condition on a column that in, which has all that there can be, does not have.
+func (t *Transform) Check(in *arrow.Schema) error { return t.cond.Check(in) }
+
+// Bind checks the condition against in. A column that in does not have is null.
 func (t *Transform) Bind(in *arrow.Schema) (connectors.Stage, error) {
 	p, err := t.cond.Bind(in)
 	if err != nil {

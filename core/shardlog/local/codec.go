@@ -9,6 +9,7 @@ import (
 	"hash/fnv"
 	"io"
 	"math"
+	"slices"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
@@ -120,6 +121,7 @@ func newDecoder(schema []byte) (d *decoder, err error) {
 			d, err = nil, fmt.Errorf("decode schema: %w: %v", errPayload, p)
 		}
 	}()
+	schema = slices.Clip(schema) // what is read beyond its end must panic, not find other bytes
 	if err := saneSchema(schema); err != nil {
 		return nil, fmt.Errorf("decode schema: %w", err)
 	}
@@ -163,7 +165,7 @@ func (d *decoder) decodeMessage(b []byte) (arrow.Record, error) {
 	if uint64(n) > uint64(len(b)-8) {
 		return nil, errPayload
 	}
-	return d.read(b[8:8+n], b[8+n:], saneBlock)
+	return d.read(slices.Clip(b[8:8+n]), slices.Clip(b[8+n:]), saneBlock)
 }
 
 // read returns the record of a message that sane finds no fault with.
@@ -186,6 +188,11 @@ func (d *decoder) read(meta, body []byte, sane func(meta, body []byte) (batchSha
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errPayload, err)
 	}
+	for i, c := range rec.Columns() {
+		if int64(c.Len()) != rec.NumRows() {
+			return nil, fmt.Errorf("%w: column %d has %d of %d rows", errPayload, i, c.Len(), rec.NumRows())
+		}
+	}
 	rec.Retain()
 	return rec, nil
 }
@@ -199,5 +206,5 @@ func splitPayload(b []byte) (meta, body []byte, err error) {
 	if n > uint64(len(b)-8) || align(int64(n)) > int64(len(b)-8) { //nolint:gosec // below the length
 		return nil, nil, errPayload
 	}
-	return b[8 : 8+n], b[8+align(int64(n)):], nil //nolint:gosec // below the length
+	return slices.Clip(b[8 : 8+n]), slices.Clip(b[8+align(int64(n)):]), nil //nolint:gosec // below the length
 }

@@ -21,7 +21,7 @@ func TestConformance(t *testing.T) {
 		t.Run(name+" in memory", func(t *testing.T) {
 			shardlogtest.Run(t, func(*testing.T) shardlogtest.Harness { return harness(vfs.NewMem(), "/log", cfg) })
 		})
-		if cfg.Compression != "" || cfg == (Config{FileSize: 4096, HotTail: 1}) {
+		if cfg.Compression != "" || cfg.LogSize == 0 && cfg.FileSize != 0 {
 			continue // they differ little from the others, and sync much
 		}
 		t.Run(name+" on disk", func(t *testing.T) {

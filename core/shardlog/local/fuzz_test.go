@@ -135,7 +135,7 @@ func FuzzGroup(f *testing.F) {
 			}
 			if g, payload, err := decodeGroup(b); err == nil {
 				require.LessOrEqual(t, len(payload), len(b))
-				require.Equal(t, int(g.length), len(payload))
+				require.Len(t, payload, int(g.length))
 			}
 			seen := 0
 			err := decodeEntries(b, func(off int, en entry) error {

@@ -17,15 +17,15 @@ import (
 // head is the file "head", which says how far the log is known to reach, so that a missing or shortened file is told
 // from one that was never longer. The log does not need it: without it, what is missing at either end is not noticed.
 //
-// It has two slots, written in place; the newer valid one counts. A mark is written when its group is synced and is not
+// It is safe for concurrent use. It has two slots, written in place; the newer valid one counts. A mark is written when its group is synced and is not
 // synced itself, so it is never ahead of the log and may be behind it; it never overwrites the slot that was synced.
 type head struct {
 	name string
-	f    vfs.File
 
-	mu     sync.Mutex // guards what follows while the log is open: the committer marks groups, tend lets files go
-	slot   int        // the one that is not synced
-	failed error      // of a sync: what stands in the file is not known any more
+	mu     sync.Mutex // guards what follows: the committer marks groups, tend lets files go
+	f      vfs.File
+	slot   int   // the one that is not synced
+	failed error // of a sync: what stands in the file is not known any more
 	headMark
 }
 
@@ -104,6 +104,8 @@ func (h *head) missing(dir string, last uint64) error {
 
 // begin writes and syncs what counts from now on, making the file where it is not there.
 func (h *head) begin(fsys vfs.FS, dir string, m headMark) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	m.seq = h.seq
 	h.headMark = m
 	if h.f == nil {
@@ -149,23 +151,6 @@ func (h *head) mark(file, group uint64) error {
 	return nil
 }
 
-// beginAt makes durable that the log begins with a file: those before it may be deleted then, not earlier. A mark of
-// the committer waits for its sync, so that the slot that is being synced is not written.
-func (h *head) beginAt(oldest uint64) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.oldest == oldest {
-		return nil
-	}
-	before := h.oldest
-	h.oldest = oldest
-	if err := h.keep(); err != nil {
-		h.oldest = before
-		return err
-	}
-	return nil
-}
-
 func (h *head) write() error {
 	if h.failed != nil {
 		return h.failed
@@ -177,6 +162,23 @@ func (h *head) write() error {
 		return fmt.Errorf("write %s: %w: %w", h.name, shardlog.ErrFull, err)
 	case err != nil:
 		return fmt.Errorf("write %s: %w", h.name, err)
+	}
+	return nil
+}
+
+// advance makes durable that the log begins with a file. Only then may those before it be deleted. A mark waits for it,
+// so that the slot that is being synced is not written.
+func (h *head) advance(oldest uint64) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	before := h.oldest
+	if before == oldest {
+		return nil
+	}
+	h.oldest = oldest
+	if err := h.keep(); err != nil {
+		h.oldest = before
+		return err
 	}
 	return nil
 }

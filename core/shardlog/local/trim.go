@@ -136,7 +136,7 @@ func (e *Engine) dropFile(f *logFile) error {
 	e.mu.Lock()
 	next := e.files[1].id
 	e.mu.Unlock()
-	if err := e.head.beginAt(next); err != nil {
+	if err := e.head.advance(next); err != nil {
 		return err
 	}
 	if err := e.fs.Remove(f.name); err != nil && !errors.Is(err, fs.ErrNotExist) {

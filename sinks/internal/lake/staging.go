@@ -18,7 +18,9 @@ import (
 	"github.com/penstock/penstock/sinks/internal/rowhash"
 )
 
-// Staging gathers the rows of one flush in files that are not visible yet.
+// Staging gathers the rows of one flush in files that are not visible yet. Batches are kept as they came, shared by the
+// partitions that have rows in them, until there are enough to be worth encoding; where there are many partitions, until
+// the files are published, one after the other, since an encoder takes memory for each of its columns.
 type Staging struct {
 	store  Store
 	layout Layout
@@ -26,18 +28,34 @@ type Staging struct {
 	parts  *partitioner
 	hashes []uint64
 	closed bool
+
+	kept []arrow.Record // batches not encoded yet
+	held int64          // their bytes
 }
+
+const (
+	maxEncoders = 32      // partitions of a flush, above which nothing is encoded before it is published
+	keptBytes   = 8 << 20 // of batches that are encoded together
+)
 
 var _ connectors.Staging = (*Staging)(nil)
 
 // file is the file of one partition.
 type file struct {
-	name string
-	obj  Object
-	enc  encoder
-	size int64
-	sum  uint64
-	done bool // visible
+	name  string
+	obj   Object  // nil until rows are encoded
+	enc   encoder // so too
+	size  int64
+	rows  int64
+	sum   uint64
+	later []picked // rows not encoded yet
+	done  bool     // visible
+}
+
+// picked are rows of a batch that is kept; nil is all of them.
+type picked struct {
+	batch arrow.Record
+	rows  []int32
 }
 
 // encoder is what both formats' writers have.
@@ -82,52 +100,119 @@ func (s *Staging) Add(ctx context.Context, b core.Batch, v *connectors.Verdicts)
 	if s.hashes, err = rowhash.Rows(s.hashes, b.Rows); err != nil {
 		return err
 	}
+	if len(parts) == 0 {
+		return nil
+	}
 	for _, p := range parts {
 		if p.file == nil {
-			if p.file, err = s.create(ctx, p); err != nil {
-				return err
-			}
+			p.file = s.named(p)
 		}
-		rows := p.rows
-		for _, i := range rows {
+		for _, i := range p.rows {
 			p.file.sum += s.hashes[i]
 		}
-		if int64(len(rows)) == b.NumRows() {
-			rows = nil
+		p.file.rows += int64(len(p.rows))
+		pick := picked{batch: b.Rows}
+		if int64(len(p.rows)) != b.NumRows() {
+			pick.rows = slices.Clone(p.rows)
 		}
-		err = p.file.enc.Write(b.Rows, rows)
+		p.file.later = append(p.file.later, pick)
 		p.rows = p.rows[:0]
-		if err != nil {
-			return fmt.Errorf("write %s: %w", p.file.name, err)
+	}
+	b.Retain()
+	s.kept = append(s.kept, b.Rows)
+	s.held += sizeOf(b.Rows) + 4*b.NumRows()
+	if s.held < keptBytes || len(s.parts.by) > maxEncoders {
+		return nil
+	}
+	for _, p := range s.parts.by {
+		if p.file == nil {
+			continue
+		}
+		if err := s.encode(ctx, p.file); err != nil {
+			return err
 		}
 	}
+	s.release()
 	return nil
 }
 
-// create begins the file of a partition: part 0 of the plan there, or part 1 for late rows.
-func (s *Staging) create(ctx context.Context, p *partition) (*file, error) {
+// sizeOf is how many bytes the buffers of a batch have.
+func sizeOf(rec arrow.Record) int64 {
+	var n int64
+	for _, c := range rec.Columns() {
+		n += dataSize(c.Data())
+	}
+	return n
+}
+
+func dataSize(d arrow.ArrayData) int64 {
+	var n int64
+	for _, b := range d.Buffers() {
+		if b != nil {
+			n += int64(b.Len())
+		}
+	}
+	for _, child := range d.Children() {
+		n += dataSize(child)
+	}
+	return n
+}
+
+// release gives up the batches that were kept.
+func (s *Staging) release() {
+	for _, rec := range s.kept {
+		rec.Release()
+	}
+	s.kept, s.held = nil, 0
+}
+
+// named is the file of a partition, of which nothing is encoded yet: part 0 of the plan there, or part 1 for late rows.
+func (s *Staging) named(p *partition) *file {
 	part := 0
 	if p.late {
 		part = 1
 	}
-	f := &file{name: fmt.Sprintf("%s%s-%s-%012d-%d%s", p.prefix, s.flush.Pipeline, s.flush.Incarnation, s.flush.Number, part, s.layout.extension())}
-	var err error
-	if f.obj, err = s.store.Create(ctx, f.name, Origin{s.flush.Pipeline, s.flush.Incarnation, s.flush.Number}); err != nil {
-		return nil, fmt.Errorf("begin %s: %w", f.name, err)
+	return &file{name: fmt.Sprintf("%s%s-%s-%012d-%d%s", p.prefix, s.flush.Pipeline, s.flush.Incarnation, s.flush.Number, part, s.layout.extension())}
+}
+
+// encode writes the rows of a file that were put off.
+func (s *Staging) encode(ctx context.Context, f *file) error {
+	if len(f.later) > 0 && f.obj == nil {
+		if err := s.create(ctx, f); err != nil {
+			return err
+		}
 	}
+	for _, p := range f.later {
+		if err := f.enc.Write(p.batch, p.rows); err != nil {
+			return fmt.Errorf("write %s: %w", f.name, err)
+		}
+	}
+	f.later = nil
+	return nil
+}
+
+// create begins a file at the destination.
+func (s *Staging) create(ctx context.Context, f *file) error {
+	obj, err := s.store.Create(ctx, f.name, Origin{s.flush.Pipeline, s.flush.Incarnation, s.flush.Number})
+	if err != nil {
+		return fmt.Errorf("begin %s: %w", f.name, err)
+	}
+	f.obj = obj
+	var enc encoder
 	if c := s.layout.Format.NDJSON; c != nil {
-		f.enc, err = ndjson.New(f, *c)
+		enc, err = ndjson.New(f, *c)
 	} else {
 		c := parquet.Config{}
 		if s.layout.Format.Parquet != nil {
 			c = *s.layout.Format.Parquet
 		}
-		f.enc, err = parquet.New(f, s.flush.Schema, c)
+		enc, err = parquet.New(f, s.flush.Schema, c)
 	}
 	if err != nil {
-		return nil, errors.Join(err, f.obj.Abort())
+		return err
 	}
-	return f, nil
+	f.enc = enc
+	return nil
 }
 
 // files are those begun, in order of their names.
@@ -144,7 +229,7 @@ func (s *Staging) files() []*file {
 
 // Stats says how far the files have grown.
 func (s *Staging) Stats() connectors.StagingStats {
-	var st connectors.StagingStats
+	st := connectors.StagingStats{Memory: s.held}
 	for _, p := range s.parts.by {
 		if p.file == nil {
 			continue
@@ -165,7 +250,7 @@ func (s *Staging) Outputs(context.Context) ([]connectors.Output, error) {
 	s.closed = true
 	var out []connectors.Output
 	for _, f := range s.files() {
-		out = append(out, connectors.Output{Name: f.name, Rows: f.enc.Rows(), Hash: fmt.Sprintf("%016x", f.sum)})
+		out = append(out, connectors.Output{Name: f.name, Rows: f.rows, Hash: fmt.Sprintf("%016x", f.sum)})
 	}
 	return out, nil
 }
@@ -189,6 +274,9 @@ func (s *Staging) Publish(ctx context.Context, p connectors.Plan, _ connectors.D
 	}
 	p.Outputs = slices.Clone(p.Outputs)
 	for i, f := range s.files() {
+		if err := s.encode(ctx, f); err != nil {
+			return connectors.Restage(err) // an encoder cannot go on after an error
+		}
 		if err := f.publish(ctx, string(text)); err != nil {
 			return err
 		}
@@ -215,7 +303,7 @@ func (f *file) publish(ctx context.Context, footer string) error {
 		if err := f.enc.Close(); err != nil {
 			return connectors.Restage(fmt.Errorf("end %s: %w", f.name, err)) // an encoder cannot go on after an error
 		}
-		f.done = true
+		f.done, f.enc = true, nil
 	}
 	if err := f.obj.Commit(ctx); err != nil {
 		return fmt.Errorf("publish %s: %w", f.name, err)
@@ -227,7 +315,11 @@ func (f *file) publish(ctx context.Context, footer string) error {
 func (s *Staging) Discard() error {
 	var errs []error
 	for _, f := range s.files() {
-		errs = append(errs, f.obj.Abort())
+		f.later = nil
+		if f.obj != nil {
+			errs = append(errs, f.obj.Abort())
+		}
 	}
+	s.release()
 	return errors.Join(errs...)
 }

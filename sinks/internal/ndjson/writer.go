@@ -103,6 +103,24 @@ func (w *Writer) Write(rec arrow.Record, rows []int32) error {
 	return nil
 }
 
+// What the encoders take however little is in them, about.
+const (
+	gzipBytes = 800 << 10
+	zstdBytes = 512 << 10
+)
+
+// Held estimates the memory of the file.
+func (w *Writer) Held() int64 {
+	n := int64(cap(w.buf))
+	switch w.zip.(type) {
+	case *kgzip.Writer:
+		n += gzipBytes
+	case *zstd.Encoder:
+		n += zstdBytes
+	}
+	return n
+}
+
 // Rows is how many were written.
 func (w *Writer) Rows() int64 { return w.rows }
 

@@ -61,7 +61,7 @@ func prefix(s []byte) uint64 {
 
 // words takes values of 64 bits as a page has them.
 func (b *bounds) words(kind arrow.Type, page []byte) {
-	switch kind { //nolint:exhaustive // the others are signed
+	switch kind {
 	case arrow.FLOAT64:
 		for ; len(page) >= 8; page = page[8:] {
 			b.float(math.Float64frombits(binary.LittleEndian.Uint64(page)))
@@ -81,7 +81,7 @@ func (b *bounds) words(kind arrow.Type, page []byte) {
 func (b *bounds) narrow(kind arrow.Type, page []byte) {
 	for ; len(page) >= 4; page = page[4:] {
 		v := binary.LittleEndian.Uint32(page)
-		switch kind { //nolint:exhaustive // the others are signed
+		switch kind {
 		case arrow.FLOAT32:
 			b.float(float64(math.Float32frombits(v)))
 		case arrow.UINT8, arrow.UINT16, arrow.UINT32:

@@ -17,7 +17,7 @@ const magic = "PAR1"
 // its readers, and all others, know it.
 func newFooter(root parquet.Node) (*format.FileMetaData, error) {
 	var empty bytes.Buffer
-	w := parquet.NewWriter(&empty, parquet.NewSchema("penstock", root), parquet.CreatedBy("penstock", "1", "")) //nolint:staticcheck // the generic one needs a Go type
+	w := parquet.NewWriter(&empty, parquet.NewSchema("penstock", root), parquet.CreatedBy("penstock", "1", ""))
 	if err := w.Close(); err != nil {
 		return nil, fmt.Errorf("describe the schema: %w", err)
 	}

@@ -67,15 +67,24 @@ func (e *Expr) String() string { return e.src }
 // Columns names the top-level columns that the expression uses.
 func (e *Expr) Columns() []string { return slices.Clone(e.columns) }
 
-// Bind checks the expression against the columns of in.
-func (e *Expr) Bind(in *arrow.Schema) (*Program, error) {
+// Bind checks the expression against the columns of in. A column or field that in does not have is null: records that
+// have it may come later.
+func (e *Expr) Bind(in *arrow.Schema) (*Program, error) { return e.bind(in, false) }
+
+// Check is the error of Bind where every column that can be is in in: one that is not there is then a mistake.
+func (e *Expr) Check(in *arrow.Schema) error {
+	_, err := e.bind(in, true)
+	return err
+}
+
+func (e *Expr) bind(in *arrow.Schema, strict bool) (*Program, error) {
 	tree, err := e.parse()
 	if err != nil {
 		return nil, err
 	}
 	rep := tree.NativeRep()
 	r := &rewriter{
-		fac: ast.NewExprFactory(), next: ast.MaxID(rep), schema: in,
+		fac: ast.NewExprFactory(), next: ast.MaxID(rep), schema: in, strict: strict,
 		paths: map[string][]int{}, types: map[string]arrow.DataType{},
 	}
 	if r.expr(rep.Expr(), nil); r.err != nil {
@@ -102,7 +111,7 @@ func (e *Expr) Bind(in *arrow.Schema) (*Program, error) {
 	if err != nil {
 		return nil, fmt.Errorf("expression %q: %w: %w", e.src, err, core.ErrInvalid)
 	}
-	return &Program{src: e.src, root: root, unit: l.unit}, nil
+	return &Program{src: e.src, root: root, unit: l.unit, absent: r.absent}, nil
 }
 
 // unknown says that there is no such thing and which one may be meant.

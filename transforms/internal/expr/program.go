@@ -19,10 +19,15 @@ import (
 
 // Program is an expression bound to columns. It is pure and safe for concurrent use.
 type Program struct {
-	src  string
-	root node
-	unit arrow.TimeUnit
+	src    string
+	root   node
+	unit   arrow.TimeUnit
+	absent bool
 }
+
+// Absent reports whether the expression names something that the schema does not have, so that it is null there and its
+// own type may not be known.
+func (p *Program) Absent() bool { return p.absent }
 
 // Test is what a condition said of the rows of a batch.
 type Test struct {

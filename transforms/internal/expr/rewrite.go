@@ -18,6 +18,8 @@ type rewriter struct {
 	fac    ast.ExprFactory
 	next   int64
 	schema *arrow.Schema    // nil: only names are collected
+	strict bool             // what the schema does not have is an error, not null
+	absent bool             // something was not there, and is null
 	paths  map[string][]int // variable -> column and field indexes
 	types  map[string]arrow.DataType
 	names  []string // top-level columns, in order of appearance
@@ -127,7 +129,7 @@ func (r *rewriter) path(e, root ast.Expr, fields, bound []string) {
 	test := e.Kind() == ast.SelectKind && e.AsSelect().IsTestOnly()
 	at := r.schema.FieldIndices(name)
 	if len(at) == 0 {
-		r.fail("%s", unknown("column", name, fieldNames(r.schema.Fields())))
+		r.missing(e, test, "column", name, r.schema.Fields())
 		return
 	}
 	indexes, dt, label := []int{at[0]}, r.schema.Field(at[0]).Type, name
@@ -142,11 +144,7 @@ func (r *rewriter) path(e, root ast.Expr, fields, bound []string) {
 		}
 		i, ok := st.FieldIdx(f)
 		if !ok {
-			if test {
-				e.SetKindCase(r.fac.NewLiteral(e.ID(), types.False))
-				return
-			}
-			r.fail("%s", unknown("field of "+label, f, fieldNames(st.Fields())))
+			r.missing(e, test, "field of "+label, f, st.Fields())
 			return
 		}
 		indexes, dt, label = append(indexes, i), st.Field(i).Type, label+"."+f
@@ -159,6 +157,19 @@ func (r *rewriter) path(e, root ast.Expr, fields, bound []string) {
 		return
 	}
 	e.SetKindCase(ident)
+}
+
+// missing makes e, which names what the schema does not have, null, and a test whether it is there false.
+func (r *rewriter) missing(e ast.Expr, test bool, what, name string, have []arrow.Field) {
+	r.absent = true
+	switch {
+	case test:
+		e.SetKindCase(r.fac.NewLiteral(e.ID(), types.False))
+	case r.strict:
+		r.fail("%s", unknown(what, name, fieldNames(have)))
+	default:
+		e.SetKindCase(r.fac.NewCall(e.ID(), fnNull))
+	}
 }
 
 func fieldNames(fields []arrow.Field) []string {
