@@ -63,6 +63,9 @@ endif
 ifeq ($(filter-out disk-full,$(CAMPAIGN)),)
 	REQUIRE_INTEGRATION=1 $(GO) test -count=1 -timeout 60m -v -run 'TestAFullDisk|TestATrimFrees' ./integration/faults
 endif
+ifeq ($(filter-out segments,$(CAMPAIGN)),)
+	PENSTOCK_CRASH_SEEDS=300 $(GO) test -count=1 -timeout 60m -v -run 'WhileSegmentsAreMade$$|TestAFlippedBitInASegment' ./core/shardlog/local | grep -v -- '--- PASS\|=== RUN'
+endif
 ifeq ($(filter-out plantest,$(CAMPAIGN)),)
 	PENSTOCK_PLANTEST_SEEDS=300 $(GO) test -count=1 -timeout 60m ./connectors
 endif
@@ -85,7 +88,7 @@ endif
 # Every decoder against arbitrary input, one after another, for FUZZTIME each.
 FUZZTIME ?= 20s
 FUZZ := core/FuzzSequenceNumber core/stream/FuzzParseNumber core/control/FuzzFold \
-	core/shardlog/local/FuzzRecover core/shardlog/local/FuzzGroup core/shardlog/local/FuzzPayload \
+	core/shardlog/local/FuzzRecover core/shardlog/local/FuzzGroup core/shardlog/local/FuzzPayload core/shardlog/local/FuzzSegment core/shardlog/local/FuzzFooter \
 	transforms/json/FuzzDecode transforms/json/FuzzBothWays connectors/file/FuzzSplit transforms/internal/expr/FuzzParse transforms/internal/expr/FuzzColumnsAndRowsAgree \
 	sinks/internal/prefix/FuzzParsedPrefixesStayInside cmd/penstock/FuzzLoad pipelines/FuzzTheSchemaTakesWhatTheDecoderTakes \
 	transforms/logline/FuzzDecode transforms/csv/FuzzDecode transforms/regex/FuzzDecode transforms/raw/FuzzDecode

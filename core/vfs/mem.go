@@ -186,7 +186,7 @@ func (n *inode) crashed(rng *rand.Rand) []byte {
 	return out
 }
 
-// MkdirAll does nothing: folders are made by the names in them.
+// MkdirAll does nothing: folders are made by the names in them, and as durable.
 func (m *Mem) MkdirAll(string) error { return nil }
 
 // Create makes a file that must not exist.
@@ -251,18 +251,19 @@ func (m *Mem) Remove(name string) error {
 	return nil
 }
 
-// List returns the names in dir, sorted.
+// List returns the names in dir, sorted. A folder is there as long as a file is in it.
 func (m *Mem) List(dir string) ([]string, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var out []string
 	for name := range m.names {
-		if rest, ok := strings.CutPrefix(name, filepath.Clean(dir)+string(filepath.Separator)); ok && !strings.ContainsRune(rest, filepath.Separator) {
-			out = append(out, rest)
+		if rest, ok := strings.CutPrefix(name, filepath.Clean(dir)+string(filepath.Separator)); ok {
+			first, _, _ := strings.Cut(rest, string(filepath.Separator))
+			out = append(out, first)
 		}
 	}
 	slices.Sort(out)
-	return out, nil
+	return slices.Compact(out), nil
 }
 
 // SyncDir makes the names in dir durable.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 )
 
@@ -15,8 +16,25 @@ type OS struct{}
 
 var _ FS = OS{}
 
-// MkdirAll makes dir and what is missing above it, for the owner alone.
-func (OS) MkdirAll(dir string) error { return os.MkdirAll(dir, 0o700) }
+// MkdirAll makes dir and what is missing above it, for the owner alone, and makes their names durable.
+func (o OS) MkdirAll(dir string) error {
+	dir = filepath.Clean(dir)
+	if st, err := os.Stat(dir); err == nil && st.IsDir() {
+		return nil
+	}
+	parent := filepath.Dir(dir)
+	if parent != dir {
+		if err := o.MkdirAll(parent); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(dir, 0o700); errors.Is(err, os.ErrExist) {
+		return os.MkdirAll(dir, 0o700) // made by another meanwhile, or something else has the name
+	} else if err != nil {
+		return err
+	}
+	return o.SyncDir(parent)
+}
 
 // Create makes a file that must not exist.
 func (OS) Create(name string) (File, error) {

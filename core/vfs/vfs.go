@@ -8,13 +8,13 @@ import "io"
 
 // FS opens and names files. Paths use the separator of the operating system. Safe for concurrent use.
 type FS interface { //nolint:interfacebloat // it names the file calls we use, one method each
-	MkdirAll(dir string) error
-	Create(name string) (File, error) // read and write; the file must not exist
-	Open(name string) (File, error)   // read only
-	Edit(name string) (File, error)   // read and write; the file must exist
-	Rename(from, to string) error     // replaces
-	Remove(name string) error
-	List(dir string) ([]string, error) // names within dir, sorted
+	MkdirAll(dir string) error         // and makes the names of the folders that it made durable
+	Create(name string) (File, error)  // read and write; the file must not exist
+	Open(name string) (File, error)    // read only
+	Edit(name string) (File, error)    // read and write; the file must exist
+	Rename(from, to string) error      // replaces
+	Remove(name string) error          // a file, or a folder that is empty
+	List(dir string) ([]string, error) // names within dir, of folders too, sorted
 	SyncDir(dir string) error          // makes the names in dir durable
 	// Lock takes the exclusive lock of a file, making it if needed; ErrLocked when another process has it. The lock ends
 	// with Close, or with the process.

@@ -8,6 +8,7 @@ import (
 	"hash/crc32"
 	"hash/fnv"
 	"io"
+	"math"
 	"slices"
 
 	"github.com/apache/arrow/go/v17/arrow"
@@ -70,7 +71,7 @@ func newEncoder(s *arrow.Schema) (*encoder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode schema: %w", err)
 	}
-	if e.shape, err = saneBatch(meta, len(body)); err != nil {
+	if e.shape, err = saneBatch(meta, body); err != nil {
 		return nil, fmt.Errorf("a batch with the schema %s cannot be stored: %w", s, err)
 	}
 	e.out.b = nil
@@ -146,20 +147,40 @@ func message(meta, body []byte) *ipc.Message {
 var errPayload = errors.New("payload is not an Arrow record batch")
 
 // decode returns the record in payload, whose columns alias it. The caller releases it.
-func (d *decoder) decode(payload []byte) (rec arrow.Record, err error) {
+func (d *decoder) decode(payload []byte) (arrow.Record, error) {
+	meta, body, err := splitPayload(payload)
+	if err != nil {
+		return nil, err
+	}
+	return d.read(meta, body, saneBatch)
+}
+
+// decodeMessage returns the record in b, a message as it stands in an Arrow file. Its columns alias b where it is not
+// compressed.
+func (d *decoder) decodeMessage(b []byte) (arrow.Record, error) {
+	if len(b) < 8 || binary.LittleEndian.Uint32(b) != math.MaxUint32 {
+		return nil, errPayload
+	}
+	n := binary.LittleEndian.Uint32(b[4:])
+	if uint64(n) > uint64(len(b)-8) {
+		return nil, errPayload
+	}
+	return d.read(slices.Clip(b[8:8+n]), slices.Clip(b[8+n:]), saneBlock)
+}
+
+// read returns the record of a message that sane finds no fault with.
+func (d *decoder) read(meta, body []byte, sane func(meta, body []byte) (batchShape, error)) (rec arrow.Record, err error) {
 	// The bytes passed their checksum, but flatbuffers of another version, or a bug, must not end the process.
 	defer func() {
 		if p := recover(); p != nil {
 			rec, err = nil, fmt.Errorf("%w: %v", errPayload, p)
 		}
 	}()
-	meta, body, err := splitPayload(payload)
+	shape, err := sane(meta, body)
 	if err != nil {
 		return nil, err
 	}
-	if shape, err := saneBatch(meta, len(body)); err != nil {
-		return nil, err
-	} else if shape != d.shape {
+	if shape != d.shape {
 		return nil, fmt.Errorf("%w: it has another schema", errPayload)
 	}
 	d.feed.next = message(meta, body)

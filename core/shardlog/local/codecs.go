@@ -2,9 +2,12 @@ package local
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/apache/arrow/go/v17/arrow"
+
+	"github.com/penstock/penstock/core"
 )
 
 // schema is one Arrow schema that entries are stored under.
@@ -32,6 +35,11 @@ func (c *codecs) of(s *arrow.Schema) (*schema, error) {
 	if got := c.by[s]; got != nil {
 		return got, nil
 	}
+	for _, f := range s.Fields() {
+		if hasDictionary(f.Type) {
+			return nil, fmt.Errorf("column %s has a dictionary, which the log does not store: decode it first: %w", f.Name, core.ErrInvalid)
+		}
+	}
 	e, err := newEncoder(s)
 	if err != nil {
 		return nil, err
@@ -43,6 +51,20 @@ func (c *codecs) of(s *arrow.Schema) (*schema, error) {
 	}
 	c.by[s] = got
 	return got, nil
+}
+
+// hasDictionary reports whether values of t need a dictionary beside their batch.
+func hasDictionary(t arrow.DataType) bool {
+	if t.ID() == arrow.DICTIONARY {
+		return true
+	}
+	if x, ok := t.(arrow.ExtensionType); ok {
+		return hasDictionary(x.StorageType())
+	}
+	if n, ok := t.(arrow.NestedType); ok {
+		return slices.ContainsFunc(n.Fields(), func(f arrow.Field) bool { return hasDictionary(f.Type) })
+	}
+	return false
 }
 
 // stored is the schema of a schema entry.

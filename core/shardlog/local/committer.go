@@ -83,9 +83,6 @@ func (c *committer) commit(ops []*op) {
 	c.publish(ops)
 	c.idle = asked == 0
 	c.resolve(ops, nil)
-	if err == nil {
-		err = c.collect()
-	}
 	if err != nil {
 		c.fail(nil, err)
 	}
@@ -168,17 +165,30 @@ func (c *committer) decide(ops []*op) map[shardlog.LogID]*staged {
 			states[o.id] = s
 		}
 		if o.kind == kindTrim {
-			// Up to the last entry that goes, not to the first that stays: a reader that stands between has missed nothing.
 			if l := c.e.logs[o.id]; l != nil {
-				n := l.at(o.before)
-				if o.noop = n == 0; !o.noop {
-					o.before = l.refs[n-1].pos + 1
-				}
+				l.limit(o)
 			}
 		}
 		s.decide(o)
 	}
 	return states
+}
+
+// limit makes a trim end behind the last entry that goes, not before the first that stays: a reader that stands between
+// has missed nothing.
+func (l *logState) limit(o *op) {
+	switch n := l.at(o.before); {
+	case n > 0:
+		o.before = l.refs[n-1].pos + 1
+	case l.base < o.before:
+		o.before = l.base + 1
+	case o.floor == 0:
+		o.err = errMoved
+		return
+	default:
+		o.before = o.floor
+	}
+	o.noop = o.before <= l.trim
 }
 
 func (s *staged) decide(o *op) {
@@ -302,14 +312,8 @@ func noSpace(err error) bool {
 // fail resolves ops with err: definite where the disk is full, else unknown, and then the log is poisoned.
 func (c *committer) fail(ops []*op, err error) {
 	if !errors.Is(err, shardlog.ErrFull) {
-		err = fmt.Errorf("%w: %w", shardlog.ErrUnknown, err)
-		c.e.mu.Lock()
-		c.e.poison = err
-		for _, l := range c.e.logs {
-			l.notify()
-		}
-		c.e.mu.Unlock()
-		close(c.e.failed)
+		c.e.fail(err)
+		err = c.e.poisoned()
 	}
 	c.idle = true
 	c.resolve(ops, err)
@@ -328,28 +332,32 @@ func (c *committer) publish(ops []*op) {
 	touched := map[*logState]bool{}
 	for _, o := range ops {
 		if o.err == nil && !o.noop {
-			touched[c.e.apply(o, c.file)] = true
+			touched[c.e.apply(o, c.file, c.number)] = true
 		}
+	}
+	if len(c.e.files) > 1 && c.e.files[0].live == 0 {
+		c.e.nudge()
 	}
 	for l := range touched {
 		l.notify()
 	}
 }
 
-// apply changes a log's state by one op. The caller holds e.mu.
-func (e *Engine) apply(o *op, file *logFile) *logState {
+// apply changes a log's state by one op of a group. The caller holds e.mu.
+func (e *Engine) apply(o *op, file *logFile, number uint64) *logState {
 	l := e.logs[o.id]
 	switch o.kind { //nolint:exhaustive // the others are handled below
 	case kindCreate:
 		l = newLogState()
+		l.born = number
 		e.logs[o.id] = l
 		return l
 	case kindDelete:
-		l.trimTo(shardlog.MaxPos, &e.hot)
+		e.retire(l.trimTo(shardlog.MaxPos, &e.hot))
 		delete(e.logs, o.id)
 		return l
 	case kindTrim:
-		l.trimTo(o.pos, &e.hot)
+		e.retire(l.trimTo(o.pos, &e.hot))
 		return l
 	}
 	l.State = l.Apply(o.header, o.pos)
@@ -360,6 +368,7 @@ func (e *Engine) apply(o *op, file *logFile) *logState {
 		}
 		l.refs = append(l.refs, r)
 		file.live++
+		file.liveBytes += int64(r.size)
 		if o.batch.Rows != nil {
 			e.hot.add(r, o.batch.Rows)
 		}
@@ -407,10 +416,12 @@ func (c *committer) putStates(logs map[shardlog.LogID]*logState) {
 // encodeState is the payload of a STATE entry: what its header has no room for.
 func encodeState(l *logState) []byte {
 	b := binary.LittleEndian.AppendUint64(nil, uint64(l.trim)) //nolint:gosec // positions are not negative
+	b = append(b, make([]byte, 8)...)
 	if l.Sealed {
-		return append(b, 1)
+		b[8] = 1
 	}
-	return append(b, 0)
+	b = binary.LittleEndian.AppendUint64(b, uint64(l.lastData())) //nolint:gosec // positions are not negative
+	return binary.LittleEndian.AppendUint64(b, l.born)
 }
 
 // begin makes the file that h describes, with the gathered group as its first, and goes on there.
@@ -427,36 +438,16 @@ func (c *committer) begin(h fileHeader) error {
 	} else if err != nil {
 		return err
 	}
+	c.e.mu.Lock()
+	if c.file != nil {
+		c.file.size = c.end
+		c.e.logBytes += c.end
+	}
+	c.e.files = append(c.e.files, f)
+	c.e.mu.Unlock()
+	c.e.nudge()
 	c.file, c.end, c.alloc = f, headerSize+g.size(), 0
 	c.number, c.crc = g.number, g.crc
 	c.schemas = map[uint64]bool{}
-	c.e.mu.Lock()
-	c.e.files = append(c.e.files, f)
-	c.e.mu.Unlock()
 	return nil
-}
-
-// collect deletes the oldest files while all that they hold is trimmed. Never a later one before an earlier one: a gap
-// is damage. That a file does not count any more is durable before it is deleted. A file that cannot be deleted now is
-// tried again after the next group.
-func (c *committer) collect() error {
-	for {
-		c.e.mu.Lock()
-		if len(c.e.files) < 2 || c.e.files[0].live > 0 {
-			c.e.mu.Unlock()
-			return nil
-		}
-		f, next := c.e.files[0], c.e.files[1]
-		c.e.mu.Unlock()
-		if err := c.e.head.advance(next.id); err != nil {
-			return err
-		}
-		if c.e.fs.Remove(f.name) != nil {
-			return nil //nolint:nilerr // it is only space
-		}
-		_ = f.close() // it was only read
-		c.e.mu.Lock()
-		c.e.files = c.e.files[1:]
-		c.e.mu.Unlock()
-	}
 }

@@ -24,6 +24,7 @@ type history struct {
 	maybe   map[int64]bool // the outcome is unknown
 	trimmed int            // of acked, how many a trim that was asked for covers
 	created bool
+	deleted bool // or the deletion was asked for
 }
 
 var errPower = errors.New("power cut")

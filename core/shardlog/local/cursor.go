@@ -13,13 +13,14 @@ import (
 	"github.com/penstock/penstock/core/shardlog"
 )
 
-// cursor reads one log: from memory at its tip, from the files behind it.
+// cursor reads one log: from memory at its tip, from the commit log behind it, from segments behind that.
 type cursor struct {
 	e        *Engine
 	id       shardlog.LogID
 	from     shardlog.Pos
 	opts     shardlog.ReadOpts
 	last     arrow.Record // of the entry handed out
+	block    *block       // of the segment that it reads
 	decoders map[*schema]*decoder
 	closed   bool
 }
@@ -54,34 +55,63 @@ func (c *cursor) Next(ctx context.Context) (shardlog.Entry, error) {
 		if c.closed {
 			return shardlog.Entry{}, shardlog.ErrClosed
 		}
-		r, wait, err := c.next()
+		p, err := c.next()
 		if err != nil {
 			return shardlog.Entry{}, err
 		}
-		if r != nil {
-			return c.entry(r)
-		}
-		if c.opts.NoWait {
+		switch {
+		case p.block:
+			return c.stored(), nil
+		case p.run != nil:
+			if err := c.open(p); err != nil {
+				return shardlog.Entry{}, err
+			}
+		case p.ref != nil:
+			en, err := c.entry(p.ref)
+			if errors.Is(err, errGone) {
+				continue
+			}
+			return en, err
+		case c.opts.NoWait:
 			return shardlog.Entry{}, shardlog.ErrTip
-		}
-		select {
-		case <-wait:
-		case <-ctx.Done():
-			return shardlog.Entry{}, ctx.Err()
+		default:
+			select {
+			case <-p.wait:
+			case <-ctx.Done():
+				return shardlog.Entry{}, ctx.Err()
+			}
 		}
 	}
 }
 
-// next is where the next entry is stored, its record retained in c.last if it is in memory; or what to wait for.
-func (c *cursor) next() (*ref, <-chan struct{}, error) {
+// place is where the next entry is: in the cursor's block, in a segment, in the commit log, or nowhere yet.
+type place struct {
+	block bool
+	run   *run
+	born  uint64 // of the log, with run
+	ref   *ref   // its record is retained in the cursor's last if it is in memory
+	wait  <-chan struct{}
+}
+
+// next is where the next entry is.
+func (c *cursor) next() (place, error) {
 	c.e.mu.Lock()
 	defer c.e.mu.Unlock()
 	l, err := c.e.find(c.id)
 	if err != nil {
-		return nil, nil, err
+		return place{}, err
 	}
 	if c.from < l.trim {
-		return nil, nil, trimmed(c.id, c.from, l.trim)
+		return place{}, trimmed(c.id, c.from, l.trim)
+	}
+	if c.block.holds(l.born, c.from) {
+		return place{block: true}, nil
+	}
+	if r, ok := l.runAt(c.from); ok {
+		return place{run: &r, born: l.born}, nil
+	}
+	if l.base >= c.from {
+		return place{}, c.e.gapLocked(c.id, c.from, l.base)
 	}
 	if i := l.at(c.from); i < len(l.refs) {
 		r := *l.refs[i] // a copy: the hot tail may drop the original's record at any time
@@ -89,16 +119,43 @@ func (c *cursor) next() (*ref, <-chan struct{}, error) {
 			r.hot.Retain()
 			c.last = r.hot
 		}
-		return &r, nil, nil
+		return place{ref: &r}, nil
 	}
 	if l.Sealed {
-		return nil, nil, io.EOF
+		return place{}, io.EOF
 	}
-	return nil, l.changed, nil
+	return place{wait: l.changed}, nil
+}
+
+// open reads the next block of a segment.
+func (c *cursor) open(p place) error {
+	c.forget()
+	b, err := c.e.readBlock(c.id, *p.run, p.born, c.from)
+	if errors.Is(err, errGone) {
+		return nil
+	}
+	c.block = b
+	return err
+}
+
+// stored is the next entry of the block.
+func (c *cursor) stored() shardlog.Entry {
+	e, rows := c.block.take(c.from)
+	c.last, c.from = rows, e.pos+1
+	return shardlog.Entry{Pos: e.pos, Epoch: e.epoch, Batch: shardlog.Batch{Rows: rows, Arrival: time.UnixMilli(e.arrival)}}
+}
+
+// forget gives up the block.
+func (c *cursor) forget() {
+	if c.block != nil {
+		c.block.rows.Release()
+		c.block = nil
+	}
 }
 
 // entry reads what r says.
 func (c *cursor) entry(r *ref) (shardlog.Entry, error) {
+	c.forget()
 	if r.hot == nil {
 		rec, err := c.load(r)
 		if err != nil {
@@ -115,9 +172,7 @@ func (c *cursor) entry(r *ref) (shardlog.Entry, error) {
 // load reads an entry from its file and checks it against the log's chain.
 func (c *cursor) load(r *ref) (arrow.Record, error) {
 	b, err := r.file.read(r.offset, r.size)
-	if errors.Is(err, shardlog.ErrTrimmed) {
-		return nil, fmt.Errorf("%s at %d: %w", c.id, r.pos, err)
-	} else if err != nil {
+	if err != nil {
 		return nil, err
 	}
 	if shardlog.Chain(r.prev, crc32.Checksum(b, castagnoli)) != r.chain {
@@ -148,6 +203,7 @@ func (c *cursor) drop() {
 // Close gives up the entry handed out.
 func (c *cursor) Close() error {
 	c.drop()
+	c.forget()
 	c.closed = true
 	for _, d := range c.decoders {
 		d.r.Release()

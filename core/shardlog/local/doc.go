@@ -6,8 +6,10 @@
 // is told from damage in the middle. Recovery never appends to an old file: it copies the last group, the only one not
 // proven synced, into a new one.
 //
-// Every file begins with the state of all logs, so that it can be read without the files before it, and those are
-// deleted once all their entries are trimmed. docs/format/commitlog.md has the bytes.
+// Every file begins with the state of all logs, so that it can be read without the files before it. The oldest files
+// are moved, in the background, into segments: Arrow files of one log each, or of the leftovers of many. A log's entries
+// are in its segments, then in the commit log, then in memory too; each block of a segment names the entry before it, so
+// that what is missing is noticed where a reader comes by. docs/format has the bytes of both.
 //
 // It protects from the death of the process and of the power, not from the loss of the disk.
 package local

@@ -21,19 +21,28 @@ type Engine struct {
 
 	codecs  codecs
 	head    *head
-	reserve *reserve      // only recovery and the committer use it
+	reserve *reserve
 	wake    chan struct{} // tells the committer that there is something to do
 	done    chan struct{} // closed when the committer has ended
 	failed  chan struct{} // closed when the log was poisoned
+	untidy  chan struct{} // tells tend that there is something to do
+	stop    chan struct{} // tells tend to end
+	tended  chan struct{} // closed when tend has ended
 
-	mu      sync.Mutex // guards what follows
-	logs    map[shardlog.LogID]*logState
-	files   []*logFile // oldest first; the last one is being written
-	hot     hotTail
-	queue   []*op
-	queued  int64 // bytes in queue
-	closing bool
-	poison  error
+	segs    *segCache
+	tidying sync.Mutex // held while files are moved and deleted
+
+	mu       sync.Mutex // guards what follows
+	logs     map[shardlog.LogID]*logState
+	files    []*logFile // oldest first; the last one is being written
+	logBytes int64      // size of all but the last one
+	dead     []*segment // to be deleted
+	damage   []error    // of segments that logs share, found when they were opened
+	hot      hotTail
+	queue    []*op
+	queued   int64 // bytes in queue
+	closing  bool
+	poison   error
 }
 
 var _ shardlog.Engine = (*Engine)(nil)
@@ -55,6 +64,7 @@ func Open(fs vfs.FS, dir string, cfg Config) (*Engine, error) {
 	e := &Engine{
 		cfg: cfg, fs: fs, dir: dir, lock: lock, logs: map[shardlog.LogID]*logState{},
 		wake: make(chan struct{}, 1), done: make(chan struct{}), failed: make(chan struct{}),
+		untidy: make(chan struct{}, 1), stop: make(chan struct{}), tended: make(chan struct{}), segs: newSegCache(fs),
 	}
 	e.hot.budget = cfg.HotTail
 	if e.reserve, err = openReserve(fs, dir, cfg.Reserve); err != nil {
@@ -65,6 +75,7 @@ func Open(fs vfs.FS, dir string, cfg Config) (*Engine, error) {
 		return nil, errors.Join(err, e.closeFiles(), lock.Close())
 	}
 	go c.run()
+	go e.tend()
 	return e, nil
 }
 
@@ -83,7 +94,10 @@ func (e *Engine) Close() error {
 	e.closing = true
 	e.mu.Unlock()
 	e.kick()
+	close(e.stop)
 	<-e.done
+	<-e.tended
+	e.segs.close()
 	e.mu.Lock()
 	for _, l := range e.logs {
 		l.notify()

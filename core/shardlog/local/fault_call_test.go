@@ -116,10 +116,7 @@ func (d *driver) survive(t *testing.T, steps []step, f *fault, where string) (po
 				t.Fatalf("%s: %v, but the log is not poisoned", where, err)
 			}
 			poisoned++
-			d.left = append(d.left, d.e)
-			d.e = nil
-			d.fs = d.fs.Clone() // without the lock
-			d.fs.Fail(d.fail)
+			d.abandon()
 			d.reopen(ctx, t, f, where)
 		}
 	}
@@ -131,6 +128,14 @@ func unharmed(t *testing.T, err error, where string, args ...any) {
 	t.Helper()
 	require.NotErrorIs(t, err, shardlog.ErrCorrupt, append([]any{where}, args...)...)
 	require.NotErrorIs(t, err, errWrong, append([]any{where}, args...)...)
+}
+
+// abandon leaves the engine as a process does that ends.
+func (d *driver) abandon() {
+	d.left = append(d.left, d.e)
+	d.e = nil
+	d.fs = d.fs.Clone() // without the lock
+	d.fs.Fail(d.fail)
 }
 
 // reopen opens the log, a second time where the fault fell into the first.
@@ -147,6 +152,9 @@ func (d *driver) reopen(ctx context.Context, t *testing.T, f *fault, where strin
 			return
 		}
 		unharmed(t, err, "%s (%s)", where, f.failed())
+		if d.e != nil && d.e.poisoned() != nil { // files are let go in the background as soon as it is open
+			d.abandon()
+		}
 	}
 	t.Fatalf("%s (%s): it cannot be opened", where, f.failed())
 }

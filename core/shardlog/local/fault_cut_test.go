@@ -5,6 +5,7 @@ import (
 	"hash/maphash"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -96,17 +97,30 @@ func cutStates(t *testing.T, d *driver, w workload, n int64) (states, distinct i
 	return states, distinct
 }
 
+// namesUnder are the files in a folder, and in the folders in it.
+func namesUnder(t *testing.T, fs *vfs.Mem, dir string) (out []string) {
+	t.Helper()
+	names, err := fs.List(dir)
+	require.NoError(t, err)
+	for _, name := range names {
+		inside := namesUnder(t, fs, filepath.Join(dir, name))
+		if len(inside) == 0 {
+			inside = []string{filepath.Join(dir, name)}
+		}
+		out = append(out, inside...)
+	}
+	return out
+}
+
 var imageSeed = maphash.MakeSeed()
 
 // imageHash tells images apart.
 func imageHash(t *testing.T, fs *vfs.Mem) uint64 {
 	t.Helper()
-	names, err := fs.List("/log")
-	require.NoError(t, err)
 	var h maphash.Hash
 	h.SetSeed(imageSeed)
-	for _, name := range names {
-		b := fs.Get("/log/" + name)
+	for _, name := range namesUnder(t, fs, "/log") {
+		b := fs.Get(name)
 		_, _ = fmt.Fprintf(&h, "%s %d\n", name, len(b)) // a hash takes everything
 		h.Write(b)
 	}

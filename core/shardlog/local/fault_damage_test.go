@@ -37,11 +37,10 @@ type image struct {
 
 func snapshot(t *testing.T, fs *vfs.Mem) map[string][]byte {
 	t.Helper()
-	names, err := fs.List("/log")
-	require.NoError(t, err)
+	fs = fs.Clone() // nothing changes meanwhile
 	out := map[string][]byte{}
-	for _, name := range names {
-		out[name] = fs.Get("/log/" + name)
+	for _, name := range namesUnder(t, fs, "/log") {
+		out[strings.TrimPrefix(name, "/log/")] = fs.Get(name)
 	}
 	return out
 }

@@ -15,7 +15,7 @@ import (
 
 // step is one thing that a workload does to the engine.
 type step struct {
-	do  string // create, claim, put, together, trim, seal, delete, reopen, kill
+	do  string // create, claim, put, together, trim, seal, delete, tidy, reopen, kill
 	log shardlog.LogID
 	n   int // rows of a put; entries that a trim lets go
 }
@@ -124,6 +124,13 @@ func (d *driver) do(ctx context.Context, s step) error {
 		return d.trim(ctx, s.log, l, s.n)
 	case "seal":
 		return d.seal(ctx, s.log, l)
+	case "tidy":
+		err := d.e.tidy()
+		if err == nil || passing(err) {
+			return nil
+		}
+		d.e.fail(err) // as tend does
+		return d.e.poisoned()
 	case "reopen":
 		_ = d.e.Close()
 		d.e = nil

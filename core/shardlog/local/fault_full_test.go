@@ -156,3 +156,35 @@ func TestTheReserveEndsSometime(t *testing.T) {
 		require.NoError(t, d.e.Close())
 	})
 }
+
+func TestAFullDiskMovesItsLogToSegmentsInTheReserve(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := fillDisk(t)
+		defer func() { _ = d.e.Close() }() // where it fails, tend would try for ever
+		d.fs.Limit(19 << 20)               // nothing is left for a segment
+		d.cfg.LogSize = 1 << 20
+		d.e.mu.Lock()
+		d.e.cfg.LogSize = d.cfg.LogSize
+		d.e.mu.Unlock()
+		d.e.nudge()
+		time.Sleep(10 * tidyAgain)
+		d.e.mu.Lock()
+		require.LessOrEqual(t, d.e.logBytes, d.cfg.LogSize, "the log has its size")
+		d.e.mu.Unlock()
+		require.NoError(t, d.put(t.Context(), d.checks, &d.checkd, 1000))
+		d.check(t)
+		require.NoError(t, d.e.Close())
+		d.open(t)
+		d.check(t)
+		tail, err := d.e.Tail(t.Context(), "puts")
+		require.NoError(t, err)
+		require.NoError(t, d.e.Trim(t.Context(), "puts", tail.Last+1))
+		d.acked = nil
+		time.Sleep(tidyAgain)
+		d.puts, _, err = d.e.Claim(t.Context(), "puts", 3, "test")
+		require.NoError(t, err, "segments were deleted")
+		require.NoError(t, d.put(t.Context(), d.puts, &d.acked, 4000))
+		d.check(t)
+		require.NoError(t, d.e.Close())
+	})
+}

@@ -16,6 +16,8 @@ type workload struct {
 
 var small = Config{FileSize: 4096, HotTail: 1, Reserve: 16 << 10, Vital: []shardlog.LogID{"c"}}
 
+var movedAway = Config{FileSize: 4096, LogSize: 1, OwnSegment: 3000, HotTail: 1, Reserve: 16 << 10, Vital: []shardlog.LogID{"c"}}
+
 // workloads are what a log goes through in its life, each in at most a dozen steps.
 func workloads() []workload {
 	return []workload{
@@ -39,6 +41,12 @@ func workloads() []workload {
 		{"delete and create again", small, []step{
 			{"create", "a", 0}, {"claim", "a", 0}, {"put", "a", 200}, {"delete", "a", 0}, {"create", "a", 0}, {"claim", "a", 0}, {"put", "a", 200}, {"reopen", "", 0}, {"delete", "a", 0}, {"create", "a", 0},
 		}},
+		{"move to segments", movedAway, []step{
+			{"create", "a", 0}, {"create", "b", 0}, {"claim", "a", 0}, {"claim", "b", 0}, {"put", "b", 1}, {"put", "a", 300}, {"put", "a", 300}, {"put", "b", 1}, {"put", "a", 300}, {"tidy", "", 0}, {"reopen", "", 0}, {"claim", "a", 0}, {"put", "a", 300}, {"put", "a", 300}, {"tidy", "", 0},
+		}},
+		{"trim and delete what was moved", movedAway, []step{
+			{"create", "a", 0}, {"create", "b", 0}, {"claim", "a", 0}, {"claim", "b", 0}, {"put", "a", 300}, {"put", "b", 20}, {"put", "a", 300}, {"put", "a", 300}, {"tidy", "", 0}, {"trim", "a", 1}, {"delete", "b", 0}, {"create", "b", 0}, {"put", "a", 300}, {"trim", "a", 3}, {"tidy", "", 0}, {"kill", "", 0},
+		}},
 		{"seal", Config{}, []step{
 			{"create", "a", 0}, {"claim", "a", 0}, {"put", "a", 1}, {"seal", "a", 0}, {"put", "a", 1}, {"reopen", "", 0}, {"claim", "a", 0}, {"seal", "a", 0},
 		}},
@@ -57,8 +65,11 @@ func randomWorkload(seed uint64) workload {
 	rng := rand.New(rand.NewPCG(seed, 7))
 	logs := []shardlog.LogID{"a", "b", "c"}
 	w := workload{name: fmt.Sprint("random ", seed), cfg: small, steps: []step{{"create", "a", 0}, {"claim", "a", 0}}}
-	if rng.IntN(4) == 0 {
+	switch rng.IntN(4) {
+	case 0:
 		w.cfg = Config{FileSize: 1 << 20}
+	case 1:
+		w.cfg = movedAway
 	}
 	kinds := []string{"create", "claim", "claim", "put", "put", "put", "put", "together", "trim", "trim", "seal", "delete", "reopen", "kill"}
 	for len(w.steps) < 12 {

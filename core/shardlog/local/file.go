@@ -17,7 +17,10 @@ import (
 type logFile struct {
 	fileHeader
 	name string
-	live int // DATA entries in it that are not trimmed; Engine.mu guards it
+	live int   // DATA entries in it that are neither trimmed nor in a segment; Engine.mu guards it
+	size int64 // once it is not written any more; Engine.mu guards it
+
+	liveBytes int64 // of those entries; Engine.mu guards it
 
 	mu     sync.RWMutex // held for reading while f is read
 	f      vfs.File
@@ -66,12 +69,12 @@ func createFile(fs vfs.FS, dir string, h fileHeader, first []byte) (*logFile, er
 	return &logFile{fileHeader: h, name: name, f: f}, nil
 }
 
-// read reads size bytes at off. ErrTrimmed says that the file is gone because all in it was trimmed.
+// read reads size bytes at off. errGone says that all in it was trimmed or moved to segments, and the file deleted.
 func (f *logFile) read(off int64, size int) ([]byte, error) {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
 	if f.closed {
-		return nil, shardlog.ErrTrimmed
+		return nil, errGone
 	}
 	b := make([]byte, size)
 	if n, err := f.f.ReadAt(b, off); err != nil && (n < size || !errors.Is(err, io.EOF)) {

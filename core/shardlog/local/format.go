@@ -13,7 +13,7 @@ import (
 // The bytes are in docs/format/commitlog.md. Integers are little-endian, checksums CRC32C.
 const (
 	fileMagic     = "PENSTOCK"
-	formatVersion = 1
+	formatVersion = 2 // 1 had states without the last DATA entry and the log's birth, and no segments
 	headerSize    = 64
 	groupMagic    = 0x50524750 // "PGRP"
 	groupHeader   = 40
@@ -62,8 +62,8 @@ func decodeFileHeader(b []byte) (fileHeader, error) {
 	if len(b) < headerSize || string(b[:8]) != fileMagic || le.Uint32(b[60:]) != crc32.Checksum(b[:60], castagnoli) {
 		return fileHeader{}, errTorn
 	}
-	if v := le.Uint32(b[8:]); v != formatVersion {
-		return fileHeader{}, fmt.Errorf("the file has format %d, this version reads %d: use the version of penstock that wrote it", v, formatVersion)
+	if v := le.Uint32(b[8:]); v < 1 || v > formatVersion {
+		return fileHeader{}, fmt.Errorf("the file has format %d, this version reads those up to %d: use the version of penstock that wrote it", v, formatVersion)
 	}
 	return fileHeader{le.Uint64(b[16:]), le.Uint64(b[24:]), le.Uint64(b[32:]), le.Uint64(b[40:])}, nil
 }

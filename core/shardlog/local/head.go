@@ -22,9 +22,10 @@ import (
 type head struct {
 	name string
 
-	mu   sync.Mutex // guards what follows
-	f    vfs.File
-	slot int // the one that is not synced
+	mu     sync.Mutex // guards what follows: the committer marks groups, tend lets files go
+	f      vfs.File
+	slot   int   // the one that is not synced
+	failed error // of a sync: what stands in the file is not known any more
 	headMark
 }
 
@@ -151,6 +152,9 @@ func (h *head) mark(file, group uint64) error {
 }
 
 func (h *head) write() error {
+	if h.failed != nil {
+		return h.failed
+	}
 	h.seq++
 	_, err := h.f.WriteAt(h.encode(), int64(h.slot)*headApart)
 	switch {
@@ -162,7 +166,8 @@ func (h *head) write() error {
 	return nil
 }
 
-// advance makes durable that the log begins with a file. Only then may those before it be deleted.
+// advance makes durable that the log begins with a file. Only then may those before it be deleted. A mark waits for it,
+// so that the slot that is being synced is not written.
 func (h *head) advance(oldest uint64) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -184,7 +189,8 @@ func (h *head) keep() error {
 		return err
 	}
 	if err := h.f.Sync(); err != nil {
-		return fmt.Errorf("sync %s: %w", h.name, err)
+		h.failed = fmt.Errorf("sync %s: %w: %w", h.name, errUnsynced, err)
+		return h.failed
 	}
 	h.slot = 1 - h.slot
 	return nil

@@ -2,8 +2,8 @@ package local
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"time"
 
 	"github.com/penstock/penstock/core"
 	"github.com/penstock/penstock/core/shardlog"
@@ -16,6 +16,7 @@ type op struct {
 	epoch   shardlog.Epoch
 	expect  shardlog.Pos // of DATA
 	before  shardlog.Pos // of a trim
+	floor   shardlog.Pos // of a trim within segments: behind the last entry that goes; 0 if it was not looked up
 	batch   shardlog.Batch
 	schema  *schema
 	payload []byte
@@ -43,6 +44,8 @@ func (e *Engine) submit(o *op) *shardlog.Future {
 	case err != nil:
 	case e.closing:
 		err = shardlog.ErrClosed
+	case o.kind == shardlog.KindData && !e.vital(o) && e.logBytes > e.cfg.LogSize+4*e.cfg.Queue:
+		err = fmt.Errorf("%d bytes wait to leave the log for segments: %w", e.logBytes, core.ErrThrottled)
 	case e.queued+o.cost() > e.cfg.Queue && len(e.queue) > 0:
 		err = fmt.Errorf("%d bytes wait for the log already: %w", e.queued, core.ErrThrottled)
 	default:
@@ -102,23 +105,19 @@ func (e *Engine) Delete(ctx context.Context, id shardlog.LogID) error {
 
 // Trim forgets the entries before pos; files that hold nothing else are deleted.
 func (e *Engine) Trim(ctx context.Context, id shardlog.LogID, before shardlog.Pos) error {
-	_, err := e.submit(&op{kind: kindTrim, id: id, before: before}).Wait(ctx)
-	return err
+	for {
+		floor, err := e.floor(id, before)
+		if err == nil {
+			_, err = e.submit(&op{kind: kindTrim, id: id, before: before, floor: floor}).Wait(ctx)
+		}
+		if !errors.Is(err, errMoved) && !errors.Is(err, errGone) {
+			return err
+		}
+	}
 }
 
-// Find is the position of the first entry whose last row arrived at or after t.
-func (e *Engine) Find(_ context.Context, id shardlog.LogID, t time.Time) (shardlog.Pos, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	l, err := e.find(id)
-	if err != nil {
-		return 0, err
-	}
-	if i := l.since(t); i < len(l.refs) {
-		return l.refs[i].pos, nil
-	}
-	return l.Last + 1, nil
-}
+// errMoved says that entries left the commit log since they were looked up there.
+var errMoved = errors.New("the entries were moved to a segment")
 
 // Claim makes the caller the log's only writer.
 func (e *Engine) Claim(ctx context.Context, id shardlog.LogID, epoch shardlog.Epoch, by shardlog.WriterID) (shardlog.Writer, shardlog.Tail, error) {

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 
@@ -56,6 +55,11 @@ func (e *Engine) recover() (*committer, error) {
 	if err := h.missing(e.dir, r.group.number); err != nil {
 		return nil, err
 	}
+	if r.last == nil {
+		if err := e.expectNoSegments(); err != nil {
+			return nil, err
+		}
+	}
 	// Only now is it known that no acknowledged entry stands there.
 	if err := e.remove(r.unborn); err != nil {
 		return nil, err
@@ -67,7 +71,11 @@ func (e *Engine) recover() (*committer, error) {
 	if err := h.begin(e.fs, e.dir, headMark{oldest: e.files[0].id, newest: c.file.id, group: c.number}); err != nil {
 		return nil, errors.Join(err, c.file.close())
 	}
-	return c, e.remove(r.done)
+	// Only now is what says that something does not count any more durable.
+	if err := e.remove(r.done); err != nil {
+		return nil, err
+	}
+	return c, e.recoverSegments()
 }
 
 func (e *Engine) remove(names []string) error {
@@ -103,7 +111,7 @@ func (r *recovery) resume() (*committer, error) {
 		return nil, err
 	}
 	freeBehind(r.e.fs, old.name)
-	if err := r.apply(last.payload, c.file, base, last.first); err != nil {
+	if err := r.apply(*last, c.file, base); err != nil {
 		return nil, corrupt(old.name, last.offset, err.Error())
 	}
 	for id := range r.schemas {
@@ -143,33 +151,38 @@ func (r *recovery) leaveOut(f *logFile) error {
 		}
 	}
 	r.done = append(r.done, f.name)
+	r.e.logBytes -= f.size
 	return f.close()
 }
 
 // file folds the groups of f up to limit, or, where limit is negative, to the last valid one.
 func (r *recovery) file(f *logFile, limit int64) error {
-	b, err := readAll(f.f)
+	s, err := scan(f.f)
 	if err != nil {
 		return fmt.Errorf("read %s: %w", f.name, err)
 	}
-	if limit > int64(len(b)) {
-		return corrupt(f.name, int64(len(b)), fmt.Sprintf("the file is shorter than the %d bytes it had", limit))
+	if limit > s.size {
+		return corrupt(f.name, s.size, fmt.Sprintf("the file is shorter than the %d bytes it had", limit))
 	}
 	if limit >= 0 {
-		b = b[:limit]
+		s.size = limit
 	}
+	r.e.mu.Lock()
+	f.size = s.size
+	r.e.logBytes += f.size
+	r.e.mu.Unlock()
 	schemas := map[uint64]*schema{}
 	first := true
-	for off := int64(headerSize); off < int64(len(b)); {
-		g, payload, err := decodeGroup(b[off:])
+	for off := int64(headerSize); off < s.size; {
+		g, payload, err := s.group(off)
 		if err == nil && (!r.follows(g, f) || first && f.first != 0 && g.number != f.first) {
 			err = errTorn
 		}
+		if errors.Is(err, errTorn) {
+			return r.torn(s, f, off, first || limit >= 0)
+		}
 		if err != nil {
-			if limit >= 0 || first || laterGroup(b[off:], f.id, r.group.number) {
-				return corrupt(f.name, off, "a group of entries does not match its checksum")
-			}
-			return nil
+			return fmt.Errorf("read %s: %w", f.name, err)
 		}
 		if err := r.settle(); err != nil {
 			return err
@@ -184,25 +197,26 @@ func (r *recovery) file(f *logFile, limit int64) error {
 	return nil
 }
 
+// torn decides what a bad group at off is: the end of the last file, or damage. It is damage where one must be there.
+func (r *recovery) torn(s *scanner, f *logFile, off int64, later bool) error {
+	if !later {
+		var err error
+		if later, err = s.laterGroup(off, f.id, r.group.number); err != nil {
+			return fmt.Errorf("read %s: %w", f.name, err)
+		}
+	}
+	if later {
+		return corrupt(f.name, off, "a group of entries does not match its checksum")
+	}
+	return nil
+}
+
 // follows reports whether g is the group after the last one.
 func (r *recovery) follows(g group, f *logFile) bool {
 	if g.file != f.id {
 		return false
 	}
 	return r.group.number == 0 || g.number == r.group.number+1 && g.prev == r.group.crc
-}
-
-// laterGroup reports whether a valid group of the file with a number above last begins anywhere in b.
-func laterGroup(b []byte, file, last uint64) bool {
-	for off := 0; off+groupHeader <= len(b); off += groupAlign {
-		if binary.LittleEndian.Uint32(b[off:]) != groupMagic {
-			continue
-		}
-		if g, _, err := decodeGroup(b[off:]); err == nil && g.file == file && g.number > last {
-			return true
-		}
-	}
-	return false
 }
 
 // settle folds the group that was held back.
@@ -212,7 +226,7 @@ func (r *recovery) settle() error {
 	}
 	last := r.last
 	r.last = nil
-	if err := r.apply(last.payload, last.file, last.offset+groupHeader, last.first); err != nil {
+	if err := r.apply(*last, last.file, last.offset+groupHeader); err != nil {
 		return corrupt(last.file.name, last.offset, err.Error())
 	}
 	return nil
@@ -220,9 +234,9 @@ func (r *recovery) settle() error {
 
 // apply folds the entries of a group whose payload lies at base in file. The states that a file begins with count only
 // where nothing was folded before it.
-func (r *recovery) apply(payload []byte, file *logFile, base int64, first bool) error {
-	fresh := first && len(r.e.logs) == 0
-	return decodeEntries(payload, func(off int, en entry) error {
+func (r *recovery) apply(h held, file *logFile, base int64) error {
+	fresh := h.first && len(r.e.logs) == 0
+	return decodeEntries(h.payload, func(off int, en entry) error {
 		switch en.Kind { //nolint:exhaustive // entries of a log follow below
 		case kindSchema:
 			r.schemas[en.schema] = r.e.codecs.stored(en.schema, en.payload)
@@ -233,7 +247,7 @@ func (r *recovery) apply(payload []byte, file *logFile, base int64, first bool) 
 			}
 			return nil
 		}
-		return r.entry(en, file, base+int64(off)+entryFixed+int64(len(en.id)))
+		return r.entry(en, file, base+int64(off)+entryFixed+int64(len(en.id)), h.number)
 	})
 }
 
@@ -248,11 +262,15 @@ func (r *recovery) state(en entry) error {
 	}
 	l.trim = shardlog.Pos(binary.LittleEndian.Uint64(en.payload)) //nolint:gosec // it was a position
 	l.Sealed = en.payload[8] == 1
+	if len(en.payload) >= 32 { // format 1 had no more
+		l.base = shardlog.Pos(binary.LittleEndian.Uint64(en.payload[16:])) //nolint:gosec // it was a position
+		l.born = binary.LittleEndian.Uint64(en.payload[24:])
+	}
 	r.e.logs[en.id] = l
 	return nil
 }
 
-func (r *recovery) entry(en entry, file *logFile, offset int64) error {
+func (r *recovery) entry(en entry, file *logFile, offset int64, number uint64) error {
 	l := r.e.logs[en.id]
 	if l == nil && en.Kind != kindCreate {
 		return fmt.Errorf("entry of log %s, which does not exist", en.id)
@@ -273,7 +291,7 @@ func (r *recovery) entry(en entry, file *logFile, offset int64) error {
 	default:
 		return fmt.Errorf("entry of unknown kind %d", en.Kind)
 	}
-	r.e.apply(o, file)
+	r.e.apply(o, file, number)
 	return nil
 }
 
@@ -334,11 +352,15 @@ func (e *Engine) unborn(name string, id uint64) error {
 	if err != nil {
 		return err
 	}
-	b, err := readAll(f)
+	s, err := scan(f)
+	later := false
+	if err == nil {
+		later, err = s.laterGroup(0, id, 0)
+	}
 	if err = errors.Join(err, f.Close()); err != nil {
 		return fmt.Errorf("read %s: %w", name, err)
 	}
-	if laterGroup(b, id, 0) {
+	if later {
 		return corrupt(name, 0, "the file's beginning is damaged")
 	}
 	return nil
@@ -350,13 +372,17 @@ func openFile(fs vfs.FS, name string, id uint64) (*logFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, err := readAll(f)
+	s, err := scan(f)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("read %s: %w", name, err), f.Close())
 	}
-	h, err := decodeFileHeader(b)
+	var h fileHeader
+	b, err := s.bytes(0, headerSize)
 	if err == nil {
-		_, _, err = decodeGroup(b[headerSize:])
+		h, err = decodeFileHeader(b)
+	}
+	if err == nil {
+		_, _, err = s.group(headerSize)
 	}
 	if err == nil && h.id != id {
 		err = corrupt(name, 16, fmt.Sprintf("the file was renamed: its id is %d", h.id))
@@ -365,16 +391,4 @@ func openFile(fs vfs.FS, name string, id uint64) (*logFile, error) {
 		return nil, errors.Join(fmt.Errorf("open %s: %w", name, err), f.Close())
 	}
 	return &logFile{fileHeader: h, name: name, f: f}, nil
-}
-
-func readAll(f vfs.File) ([]byte, error) {
-	size, err := f.Size()
-	if err != nil {
-		return nil, err
-	}
-	b := make([]byte, size)
-	if n, err := f.ReadAt(b, 0); err != nil && (!errors.Is(err, io.EOF) || int64(n) < size) {
-		return nil, err
-	}
-	return b, nil
 }

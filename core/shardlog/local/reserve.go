@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/penstock/penstock/core/shardlog"
@@ -16,11 +17,14 @@ import (
 // is given up for them piece by piece. Until it is whole again, everything else is refused. Where the file system cannot
 // allocate, it holds nothing, and a full disk refuses all alike.
 type reserve struct {
-	fs    vfs.FS
-	name  string
-	want  int64
-	have  int64 // at most
+	fs   vfs.FS
+	name string
+	want int64
+
+	mu    sync.Mutex // guards what follows: the committer gives it up and fills it, tend borrows from it
+	have  int64      // at most
 	whole bool
+	lent  bool      // half of it, until that is paid back; it is not filled meanwhile
 	tried time.Time // when there was too little space for it
 }
 
@@ -52,10 +56,12 @@ func openReserve(fsys vfs.FS, dir string, want int64) (*reserve, error) {
 
 // fill makes the reserve whole, if there is space, and reports whether it is.
 func (r *reserve) fill() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if r.whole || r.want == 0 {
 		return true
 	}
-	if time.Since(r.tried) < reserveRetry {
+	if r.lent || time.Since(r.tried) < reserveRetry {
 		return false
 	}
 	if r.whole = r.take(r.want); !r.whole {
@@ -84,13 +90,36 @@ func (r *reserve) take(size int64) bool {
 
 // give gives up a piece, and reports whether there was one.
 func (r *reserve) give() bool {
-	if r.have == 0 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.have > 0 && r.shrink(r.have-reserveStep)
+}
+
+// lend gives up half of the reserve for so many bytes that are copied to free more than their space, and reports whether
+// it did: they must be far fewer, and nothing else may have been taken of that half. The other half stays for the rest.
+func (r *reserve) lend(bytes int64) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	half := r.want / 2
+	if r.lent || r.have <= half || bytes > half/2 {
 		return false
 	}
+	r.lent = r.shrink(half)
+	return r.lent
+}
+
+// repay ends the loan: the reserve may be filled again.
+func (r *reserve) repay() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lent, r.tried = false, time.Time{}
+}
+
+// shrink gives up what the reserve has beyond left, or more.
+func (r *reserve) shrink(left int64) bool {
 	if err := r.fs.Remove(r.name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return false
 	}
-	left := r.have - reserveStep
 	r.whole, r.have = false, 0
 	for left > 0 && !r.take(left) {
 		left -= reserveStep
@@ -111,7 +140,7 @@ func (c *committer) admit(ops []*op) []*op {
 func (c *committer) refuse(ops []*op, err error) []*op {
 	var vital, others []*op
 	for _, o := range ops {
-		if c.vital(o) {
+		if c.e.vital(o) {
 			vital = append(vital, o)
 		} else {
 			others = append(others, o)
@@ -125,8 +154,8 @@ func (c *committer) refuse(ops []*op, err error) []*op {
 }
 
 // vital reports whether an op may use the reserve: it frees space, or is of a log that must go on.
-func (c *committer) vital(o *op) bool {
-	return o.kind == kindTrim || o.kind == kindDelete || slices.Contains(c.e.cfg.Vital, o.id)
+func (e *Engine) vital(o *op) bool {
+	return o.kind == kindTrim || o.kind == kindDelete || slices.Contains(e.cfg.Vital, o.id)
 }
 
 // persist calls try again while it fails for want of space and there is a reserve to give up.

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"encoding/binary"
 	"fmt"
 
 	flatbuffers "github.com/google/flatbuffers/go"
@@ -94,14 +95,30 @@ func saneFields(t flatbuffers.Table, slot flatbuffers.VOffsetT, depth int, left 
 // batchShape is how many field nodes and buffers a batch has. They follow from its schema.
 type batchShape struct{ nodes, buffers int }
 
-// saneBatch checks the message of a batch with a body of so many bytes.
-func saneBatch(b []byte, body int) (s batchShape, err error) {
+// saneBatch checks the message of a batch in the commit log, and that its buffers lie in its body.
+func saneBatch(b, body []byte) (s batchShape, err error) {
 	t, err := header(b, headerBatch)
 	if err != nil {
 		return s, err
 	}
-	if t.Offset(batchCompression) != 0 || t.Offset(batchVariadic) != 0 {
-		return s, fmt.Errorf("%w: it is compressed, or has views, which no entry has", errPayload)
+	if t.Offset(batchCompression) != 0 {
+		return s, fmt.Errorf("%w: it is compressed, which no entry is", errPayload)
+	}
+	return saneBuffers(t, body, false)
+}
+
+// saneBlock checks the message of a block of a segment, which may be compressed.
+func saneBlock(b, body []byte) (s batchShape, err error) {
+	t, err := header(b, headerBatch)
+	if err != nil {
+		return s, err
+	}
+	return saneBuffers(t, body, t.Offset(batchCompression) != 0)
+}
+
+func saneBuffers(t flatbuffers.Table, body []byte, packed bool) (s batchShape, err error) {
+	if t.Offset(batchVariadic) != 0 {
+		return s, fmt.Errorf("%w: it has views, which no entry has", errPayload)
 	}
 	if n := t.GetInt64Slot(batchLength, 0); n < 0 || n > shardlog.MaxRows {
 		return s, fmt.Errorf("%w: it has %d rows", errPayload, n)
@@ -117,14 +134,22 @@ func saneBatch(b []byte, body int) (s batchShape, err error) {
 		return s, nil
 	}
 	s.buffers = t.VectorLen(at)
-	left := int64(body) // buffers do not overlap
+	left := int64(len(body)) // buffers do not overlap
+	unpacked := int64(maxGroup)
 	for i := range s.buffers {
 		x := t.Vector(at) + flatbuffers.UOffsetT(i)*16 //nolint:gosec // below the number of bytes
 		off, n := t.GetInt64(x), t.GetInt64(x+8)
-		if off < 0 || n < 0 || n > left || off > int64(body)-n {
-			return s, fmt.Errorf("%w: a buffer of %d bytes at %d of %d", errPayload, n, off, body)
+		if off < 0 || n < 0 || n > left || off > int64(len(body))-n {
+			return s, fmt.Errorf("%w: a buffer of %d bytes at %d of %d", errPayload, n, off, len(body))
 		}
 		left -= n
+		if packed && n > 0 {
+			size := int64(binary.LittleEndian.Uint64(body[off : off+n])) //nolint:gosec // its bits are kept
+			if size < -1 || size > unpacked {                            // -1: this one is not compressed
+				return s, fmt.Errorf("%w: a buffer of %d bytes, uncompressed", errPayload, size)
+			}
+			unpacked -= max(0, size)
+		}
 	}
 	return s, nil
 }

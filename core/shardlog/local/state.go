@@ -12,8 +12,12 @@ import (
 // logState is what is durable of one log. Engine.mu guards it.
 type logState struct {
 	shardlog.State
+	born    uint64        // number of the group that created it
 	trim    shardlog.Pos  // entries before it are trimmed
-	refs    []*ref        // the DATA entries that are not, in order
+	runs    []run         // the DATA entries that are not and are in segments, in order
+	base    shardlog.Pos  // of the last DATA entry before refs, trimmed or in a segment; 0 if there is none
+	refs    []*ref        // the others, in the commit log, in order
+	damage  []error       // of its segments, found when they were opened
 	changed chan struct{} // closed when anything here changed, and replaced
 }
 
@@ -55,18 +59,54 @@ func (l *logState) since(t time.Time) int {
 	return sort.Search(len(l.refs), func(i int) bool { return l.refs[i].arrival >= ms })
 }
 
-// trimTo forgets the entries before pos.
-func (l *logState) trimTo(pos shardlog.Pos, hot *hotTail) {
+// last is the position of the last DATA entry there ever was; 0 if there is none.
+func (l *logState) lastData() shardlog.Pos {
+	if n := len(l.refs); n > 0 {
+		return l.refs[n-1].pos
+	}
+	return l.base
+}
+
+// trimTo forgets the entries before pos. It returns the segments that nothing reads from any more.
+func (l *logState) trimTo(pos shardlog.Pos, hot *hotTail) (dead []*segment) {
 	if pos <= l.trim {
+		return nil
+	}
+	l.cut(l.at(pos), hot)
+	l.trim = pos
+	for len(l.runs) > 0 && l.runs[0].last < pos {
+		dead = append(dead, l.runs[0].leave()...)
+		l.runs[0] = run{}
+		l.runs = l.runs[1:]
+	}
+	return dead
+}
+
+// cut forgets the first n entries in the commit log.
+func (l *logState) cut(n int, hot *hotTail) {
+	if n == 0 {
 		return
 	}
-	n := l.at(pos)
-	for _, r := range l.refs[:n] {
+	l.base = l.refs[n-1].pos
+	for i, r := range l.refs[:n] {
 		r.file.live--
+		r.file.liveBytes -= int64(r.size)
 		hot.release(r)
+		l.refs[i] = nil
 	}
-	l.refs = append([]*ref(nil), l.refs[n:]...)
-	l.trim = pos
+	if l.refs = l.refs[n:]; len(l.refs) == 0 {
+		l.refs = nil
+	}
+}
+
+// leave says that a log does not read from r any more, and returns the segments that nothing reads from.
+func (r *run) leave() (dead []*segment) {
+	for _, p := range r.parts {
+		if p.seg.live--; p.seg.live == 0 {
+			dead = append(dead, p.seg)
+		}
+	}
+	return dead
 }
 
 // hotTail keeps the newest records in memory, within a budget. Engine.mu guards it.

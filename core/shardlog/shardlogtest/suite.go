@@ -21,6 +21,15 @@ import (
 type Harness struct {
 	Open   func(t *testing.T) shardlog.Engine // opens what the last engine left; the suite closes what it opened
 	Sparse bool                               // positions may have gaps
+	// Settle, if there is one, moves what is stored to where the engine would move it later.
+	Settle func(t *testing.T, e shardlog.Engine)
+}
+
+func (h Harness) settle(t *testing.T, e shardlog.Engine) {
+	t.Helper()
+	if h.Settle != nil {
+		h.Settle(t, e)
+	}
 }
 
 // Run runs the suite. open returns a harness over an empty store.
@@ -40,6 +49,13 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 		"many writers share the engine":               concurrent,
 		"a closed engine says so":                     closed,
 		"batches of several schemas live in one log":  schemas,
+		"what moved is read from any position":        moved,
+		"trimming where a reader stands, once moved":  trimMoved,
+		"Find finds what moved":                       findMoved,
+		"large batches come back once moved":          largeMoved,
+		"a sealed log that moved reads to EOF":        sealedMoved,
+		"a log made again is empty, whatever moved":   recreated,
+		"schemas that alternate move in order":        alternating,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t)) })
 	}
