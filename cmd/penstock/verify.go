@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -12,10 +13,11 @@ import (
 )
 
 func (a *app) verify() *cobra.Command {
-	return &cobra.Command{
+	var data string
+	cmd := &cobra.Command{
 		Use:               "verify PIPELINE.yaml...",
 		Short:             "Prove from the destination's own manifests that each span is there once",
-		Example:           "  penstock verify clicks-archive.yaml",
+		Example:           "  penstock verify clicks-archive.yaml\n  penstock verify clicks-archive.yaml --data ./penstock-data",
 		Args:              cobra.MinimumNArgs(1),
 		ValidArgsFunction: yamlFiles,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -24,22 +26,36 @@ func (a *app) verify() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var reports []connectors.VerifyReport
-			var errs []error
-			for _, s := range specs {
-				report, err := a.verifyOne(cmd.Context(), r, s)
-				if err != nil {
-					errs = append(errs, err)
-				}
-				reports = append(reports, report)
+			if data == "" {
+				return a.verifyAll(cmd.Context(), r, specs, nil)
 			}
-			a.result = reports
-			return errors.Join(errs...)
+			return withNode(cmd.Context(), data, func(n *pipelines.Node) error { return a.verifyAll(cmd.Context(), r, specs, n) })
 		},
 	}
+	cmd.Long = `Prove from the destination's own manifests that each span is there once: spans follow each other without gap or overlap,
+every row is accounted for, and every file is there with its rows. Nothing but the destination is asked.
+
+With --data the manifests are also held against the checkpoints of that data directory, and what is still to be delivered
+is shown.`
+	cmd.Flags().StringVar(&data, "data", "", "hold the proof against this data directory too")
+	return cmd
 }
 
-func (a *app) verifyOne(ctx context.Context, r *pipelines.Registry, s *pipelines.Spec) (report connectors.VerifyReport, err error) {
+func (a *app) verifyAll(ctx context.Context, r *pipelines.Registry, specs []*pipelines.Spec, n *pipelines.Node) error {
+	var reports []connectors.VerifyReport
+	var errs []error
+	for _, s := range specs {
+		report, err := a.verifyOne(ctx, r, s, n)
+		if err != nil {
+			errs = append(errs, err)
+		}
+		reports = append(reports, report)
+	}
+	a.result = reports
+	return errors.Join(errs...)
+}
+
+func (a *app) verifyOne(ctx context.Context, r *pipelines.Registry, s *pipelines.Spec, n *pipelines.Node) (report connectors.VerifyReport, err error) {
 	p, err := r.Program(ctx, s)
 	if err != nil {
 		return report, classify(err)
@@ -51,6 +67,15 @@ func (a *app) verifyOne(ctx context.Context, r *pipelines.Registry, s *pipelines
 	}
 	if report, err = v.Verify(ctx, s.Name); err != nil {
 		return report, err
+	}
+	if n != nil {
+		shards, err := n.CheckTail(ctx, &report)
+		if err != nil {
+			return report, classify(err)
+		}
+		for _, s := range shards {
+			a.printf("%s %s: checkpoint %s, last record %s, %s behind\n", s.Source, s.Shard, s.Checkpoint, s.Last, s.Lag.Round(time.Millisecond))
+		}
 	}
 	a.printReport(report)
 	if len(report.Problems) > 0 {
