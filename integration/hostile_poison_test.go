@@ -218,3 +218,27 @@ func TestPoisonIsKeptApartAndNothingElseIs(t *testing.T) {
 	}
 	t.Logf("campaign=poison kinds=%d records=%d rows=%d dead=%d missing=0 extra=0", len(poisons), records, rows, dead)
 }
+
+// TestAStreamMayBeginWithPoison: what a pipeline sees first, and infers its columns from, may hold none.
+func TestAStreamMayBeginWithPoison(t *testing.T) {
+	for name, first := range map[string]string{"bad JSON": "{broken\n", "no fields": "{}\n", "no rows": "[]\n", "nothing known": `{"a":null,"b":[],"c":{}}` + "\n"} {
+		for _, format := range []string{"{parquet: {}}", "{ndjson: {compression: none}}"} {
+			t.Run(name+" "+format, func(t *testing.T) {
+				u := newUser(t)
+				file := u.write(t, "p.yaml", "version: 1\nname: p\nsource: {stream: in, decode: {json: {}}}\nsink: {file: {path: lake, format: "+format+"}}\n")
+				u.run(t, "streams", "create", "in")
+				for _, text := range []string{first, `{"a":1,"b":[2]}` + "\n"} {
+					code, _, errOut := u.try(t, []byte(text), "put", "in")
+					require.Zero(t, code, errOut)
+					u.run(t, "run", file, "--until-caught-up")
+				}
+				rows := laketest.Rows(t, lakeOf(t, filepath.Join(u.dir, "lake")))
+				for i := range rows {
+					rows[i] = restored(t, rows[i])
+				}
+				require.Contains(t, rows, `{"a":1e0,"b":[2e0]}`)
+				require.Contains(t, u.run(t, "verify", file), "clean")
+			})
+		}
+	}
+}

@@ -100,7 +100,7 @@ func TestWhatIsWrongIsSaidWithItsCure(t *testing.T) {
 // publicUser is a user whose folder others may enter.
 func publicUser(t *testing.T) *user {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "penstock-said-")
+	dir, err := os.MkdirTemp("", "penstock-said-") //nolint:usetesting // others may not enter the folder above that of t.TempDir
 	require.NoError(t, err)
 	require.NoError(t, os.Chmod(dir, 0o755)) //nolint:gosec // that is what it is for
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })

@@ -23,7 +23,7 @@ type canary struct{ name, value string }
 func (c canary) forms() []string {
 	return []string{
 		c.value, url.QueryEscape(c.value), base64.StdEncoding.EncodeToString([]byte(c.value)), base64.RawURLEncoding.EncodeToString([]byte(c.value)),
-		hex.EncodeToString([]byte(c.value)), fmt.Sprint([]byte(c.value)),
+		hex.EncodeToString([]byte(c.value)), fmt.Sprintf("%d", []byte(c.value)),
 	}
 }
 

@@ -27,7 +27,7 @@ import (
 type toxic struct {
 	name  string
 	make  []string // toxics of toxiproxy
-	while func(t *testing.T, p *toxiproxy.Proxy, until time.Time)
+	while func(p *toxiproxy.Proxy, until time.Time) error
 }
 
 func made(kind, direction, attributes string) string {
@@ -42,18 +42,21 @@ var toxics = []toxic{
 	{name: "connections reset", make: []string{made("reset_peer", "upstream", `"timeout":50`)}},
 	{name: "small packets", make: []string{made("slicer", "upstream", `"average_size":512,"size_variation":256,"delay":200`)}},
 	{name: "ended after some bytes", make: []string{made("limit_data", "upstream", `"bytes":3000`)}},
-	{name: "down", while: func(t *testing.T, p *toxiproxy.Proxy, until time.Time) {
+	{name: "down", while: func(p *toxiproxy.Proxy, until time.Time) error {
 		p.Stop()
-		wait(t, time.Until(until))
-		require.NoError(t, p.Start())
+		time.Sleep(time.Until(until))
+		return p.Start()
 	}},
-	{name: "flapping", while: func(t *testing.T, p *toxiproxy.Proxy, until time.Time) {
+	{name: "flapping", while: func(p *toxiproxy.Proxy, until time.Time) error {
 		for time.Now().Before(until) {
 			p.Stop()
-			wait(t, 150*time.Millisecond)
-			require.NoError(t, p.Start())
-			wait(t, 150*time.Millisecond)
+			time.Sleep(150 * time.Millisecond)
+			if err := p.Start(); err != nil {
+				return err
+			}
+			time.Sleep(150 * time.Millisecond)
 		}
+		return nil
 	}},
 	{name: "a black hole", make: []string{made("timeout", "upstream", `"timeout":0`), made("timeout", "downstream", `"timeout":0`)}},
 }
@@ -94,18 +97,19 @@ func TestASickSinkHarmsNobody(t *testing.T) {
 			_, err := s.proxy.Toxics.AddToxicJson(strings.NewReader(text))
 			require.NoError(t, err)
 		}
-		done := make(chan struct{})
+		done := make(chan error, 1)
 		go func() {
-			defer close(done)
-			for more := true; more; more = time.Now().Before(until) {
-				s.puts(t, 500)
-				wait(t, last/100)
+			if x.while == nil {
+				done <- nil
+				return
 			}
+			done <- x.while(s.proxy, until)
 		}()
-		if x.while != nil {
-			x.while(t, s.proxy, until)
+		for more := true; more; more = time.Now().Before(until) {
+			s.puts(t, 500)
+			wait(t, last/100)
 		}
-		<-done
+		require.NoError(t, <-done)
 		s.through(t, "folder", x.name, 30*time.Second)
 		s.proxy.Toxics.ResetToxics(context.WithoutCancel(t.Context()))
 		began := time.Now()
@@ -182,9 +186,7 @@ func (s *sick) puts(t *testing.T, n int) {
 		s.put++
 	}
 	code, _, errOut := s.u.try(t, text.Bytes(), "put", "in")
-	if code != 0 {
-		t.Errorf("put: %s", errOut)
-	}
+	require.Zero(t, code, errOut)
 	s.sample(t)
 }
 

@@ -69,7 +69,7 @@ func TestMistakesInPipelineFilesAreSaid(t *testing.T) {
 	require.NoError(t, err)
 	require.NotEmpty(t, names)
 	good := map[string]string{}
-	for _, name := range append(names, "testdata/everything.yaml") {
+	for _, name := range append(names, "testdata/everything.yaml", "testdata/csv.yaml") {
 		text, err := os.ReadFile(name) //nolint:gosec // of the repository
 		require.NoError(t, err)
 		good[filepath.Base(name)] = string(text)
@@ -144,7 +144,7 @@ func requireSaid(t *testing.T, what string, m mutant, err error) {
 		require.NotEmpty(t, e.What, what)
 		require.Less(t, len(said), 1500, "%s: %s", what, said)
 		require.NotContains(t, said, "canary", what)
-		require.Negative(t, strings.IndexFunc(said, func(r rune) bool { return !unicode.IsPrint(r) }), "%s: more than a line, or what a terminal acts on: %q", what, said)
+		require.False(t, strings.ContainsFunc(said, func(r rune) bool { return !unicode.IsPrint(r) }), "%s: more than a line, or what a terminal acts on: %q", what, said)
 		require.True(t, e.Line >= 1 && e.Line <= len(lines), "%s: no such line: %s", what, said)
 		require.True(t, e.Column >= 1 && e.Column <= len(lines[e.Line-1])+1, "%s: no such column: %s", what, said)
 	}

@@ -94,6 +94,7 @@ func TestSchemasAreInferred(t *testing.T) {
 		"empty ones tell nothing":   {[]string{`{"a":{},"b":[],"c":1}`}, "c:int64 _rescued:utf8"},
 		"reserved names":            {[]string{`{"_rescued":1,"_penstock.handle":2,"a":1}`}, "a:int64 _rescued:utf8"},
 		"no fields at all":          {[]string{`{}`, `{"a":null}`}, "_rescued:utf8"},
+		"no rows":                   {[]string{`{`, `[]`}, "_rescued:utf8"},
 		"names that are empty":      {[]string{`{"":1,"a":1,"g":{"":1},"h":{"":1,"x":1},"l":[{"":1}]}`}, "a:int64 h:struct<x: int64> _rescued:utf8"},
 		"bad records are left out":  {[]string{`{"a":1}`, `{"b":`}, "a:int64"},
 		"dates stay text":           {[]string{`{"a":"2026-01-01T00:00:00Z"}`}, "a:utf8"},

@@ -245,7 +245,8 @@ func (d *Decoder) Widen(schema *arrow.Schema, raw core.Batch, pinned map[string]
 	}
 	fresh := slices.DeleteFunc(out[len(have):], func(f arrow.Field) bool { return reserved(f.Name) })
 	out = out[:len(have)+len(fresh)]
-	if rescued || len(out) == 0 || leavesOver(raw, out) { // a table has a column, also where all rows are {}
+	// A table has a column, also where every record is {} or refused.
+	if rescued || len(out) == 0 && data.Len() > 0 || leavesOver(raw, out) {
 		out = append(out, arrow.Field{Name: core.RescuedColumn, Type: arrow.BinaryTypes.String, Nullable: true})
 	}
 	next := arrow.NewSchema(out, nil)
