@@ -146,3 +146,23 @@ sink: {file: {path: '`+dir+`/lake', format: {ndjson: {}}}}
 	}
 	require.Equal(t, `{"a":1}`+"\n"+`{"kind":"x","n":2,"twice":4}`+"\n", got.String())
 }
+
+// TestVerifyHoldsTheManifestsAgainstTheCheckpoints takes manifests away behind the node's back.
+func TestVerifyHoldsTheManifestsAgainstTheCheckpoints(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "q")
+	code, _, errOut := command(t, "quickstart", "--dir", dir, "--events", "20000")
+	require.Equal(t, exitOK, code, errOut)
+	file, data := filepath.Join(dir, "clicks-archive.yaml"), filepath.Join(dir, "data")
+	code, out, errOut := command(t, "verify", file, "--data", data)
+	require.Equal(t, exitOK, code, errOut)
+	require.Contains(t, out, "0s behind")
+	manifests, err := filepath.Glob(filepath.Join(dir, "lake", "_penstock", "*", "*.json"))
+	require.NoError(t, err)
+	require.NotEmpty(t, manifests)
+	require.NoError(t, os.Remove(manifests[len(manifests)-1]))
+	code, _, errOut = command(t, "verify", file)
+	require.Equal(t, exitOK, code, errOut, "what is gone from the end shows in the data directory alone")
+	code, out, _ = command(t, "verify", file, "--data", data)
+	require.Equal(t, exitProblem, code)
+	require.Contains(t, out, "NOT CLEAN")
+}
