@@ -137,8 +137,10 @@ func (p *progress) watch(ctx context.Context) {
 	if p.quiet || p.silent {
 		return
 	}
-	every := plainEvery
-	if p.live {
+	p.mu.Lock()
+	live, every := p.live, plainEvery
+	p.mu.Unlock()
+	if live {
 		every = liveEvery
 	}
 	t := time.NewTicker(every)
@@ -149,7 +151,7 @@ func (p *progress) watch(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case now := <-t.C:
-			if p.live {
+			if live {
 				p.redraw(now)
 			} else if line := p.line(now); line != last {
 				last = line

@@ -32,7 +32,7 @@ type tables struct {
 func (w *tables) transact(ctx context.Context, fs vfs.FS, seed uint64) error {
 	rng := rand.New(rand.NewPCG(seed, 1))
 	w.after = []map[string]string{{}}
-	for range 3 {
+	for round := range 3 {
 		e, err := local.Open(fs, "/log", local.Config{FileSize: 4096, Idle: time.Hour, Reserve: -1})
 		if err != nil {
 			return err
@@ -59,8 +59,14 @@ func (w *tables) transact(ctx context.Context, fs vfs.FS, seed uint64) error {
 				w.acked++
 			}
 		}
-		if tail, terr := e.Tail(ctx, "control"); terr == nil {
-			w.trimmed = w.trimmed || tail.First > firstData
+		for wait := 0; ; wait++ { // a snapshot and its trim are on their way beside the transactions
+			if tail, terr := e.Tail(ctx, "control"); terr == nil {
+				w.trimmed = w.trimmed || tail.First > firstData
+			}
+			if w.trimmed || err != nil || round < 2 || wait == 500 {
+				break
+			}
+			time.Sleep(10 * time.Millisecond)
 		}
 		if s != nil {
 			err = errors.Join(err, s.Close())
