@@ -13,6 +13,7 @@ type Events struct {
 	Lease      func(shard core.ShardID, state string)                             // held, lost, released
 	Schema     func(version int64, columns int)                                   // a new schema was committed
 	Absent     func(columns []string)                                             // columns that the pipeline names, and no record had yet: they are null
+	Refused    func(err error)                                                    // a stage cannot run with new fields; they are rescued
 	Asked      func(shard core.ShardID)                                           // a reader asks for the next batch; it waits at the shard's tip until Read
 	Read       func(b core.Batch, lag time.Duration)                              // a batch was read and went through the stages
 	Stale      func(pipeline string)                                              // the schema grew within a flush, which is rebuilt
@@ -38,6 +39,12 @@ func (e *Events) schema(version int64, columns int) {
 func (e *Events) absent(columns []string) {
 	if e.Absent != nil && len(columns) > 0 {
 		e.Absent(columns)
+	}
+}
+
+func (e *Events) refused(err error) {
+	if e.Refused != nil {
+		e.Refused(err)
 	}
 }
 
@@ -94,6 +101,7 @@ func Join(list ...*Events) *Events {
 	return &Events{
 		Lease:      func(s core.ShardID, state string) { each(list, func(e *Events) { e.lease(s, state) }) },
 		Schema:     func(v int64, n int) { each(list, func(e *Events) { e.schema(v, n) }) },
+		Refused:    func(err error) { each(list, func(e *Events) { e.refused(err) }) },
 		Absent:     func(c []string) { each(list, func(e *Events) { e.absent(c) }) },
 		Asked:      func(s core.ShardID) { each(list, func(e *Events) { e.asked(s) }) },
 		Read:       func(b core.Batch, lag time.Duration) { each(list, func(e *Events) { e.read(b, lag) }) },

@@ -13,7 +13,7 @@ import (
 
 // Semantics numbers what this binary makes of a spec: it rises whenever the same spec, schema and spans would give
 // other rows. A plan made under another number is not executed.
-const Semantics = 1
+const Semantics = 2
 
 // Program is the pure part of a pipeline, and its sink: what turns raw records into rows at a destination.
 type Program struct {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 
 	"github.com/apache/arrow/go/v17/arrow"
@@ -85,10 +86,9 @@ func (s *schemas) widen(ctx context.Context, raw core.Batch) (*bound, error) {
 		if cur := s.current(); cur != nil && input.Equal(cur.input) {
 			return cur, nil
 		}
-		// Bound before it is committed: a schema that the stages cannot run under must not become the newest.
-		b, err := s.program.bind(s.version()+1, input)
-		if err != nil {
-			return nil, err
+		b, err := s.bindWider(input)
+		if err != nil || b == s.current() {
+			return b, err
 		}
 		switch err := s.commit(ctx, b); {
 		case err == nil:
@@ -105,6 +105,23 @@ func (s *schemas) widen(ctx context.Context, raw core.Batch) (*bound, error) {
 			return nil, fmt.Errorf("commit schema %d: %w", b.version, err)
 		}
 	}
+}
+
+// bindWider binds a wider schema before it is committed: one that the stages cannot run under must not become the
+// newest. A record that asks for one, with a field that a rename already gives, say, must not end the pipeline either:
+// its new fields are rescued then.
+func (s *schemas) bindWider(input *arrow.Schema) (*bound, error) {
+	b, err := s.program.bind(s.version()+1, input)
+	cur := s.current()
+	if err == nil || cur == nil || !errors.Is(err, core.ErrInvalid) {
+		return b, err
+	}
+	s.events.refused(err)
+	if cur.input.HasField(core.RescuedColumn) {
+		return cur, nil
+	}
+	rescued := arrow.Field{Name: core.RescuedColumn, Type: arrow.BinaryTypes.String, Nullable: true}
+	return s.program.bind(s.version()+1, arrow.NewSchema(append(slices.Clone(cur.input.Fields()), rescued), nil))
 }
 
 func (s *schemas) version() int64 {

@@ -67,8 +67,9 @@ type Reject struct {
 
 // Verifier is the optional capability of a sink that can prove from its own metadata what it holds.
 type Verifier interface {
-	// Verify reads the pipeline's manifests and compares them with each other and with the outputs.
-	Verify(ctx context.Context, pipeline string) (VerifyReport, error)
+	// Verify reads the pipeline's manifests and compares them with each other and with the outputs: that these are there
+	// and say that they have their rows; deep, that every byte of them is as it was written.
+	Verify(ctx context.Context, pipeline string, deep bool) (VerifyReport, error)
 }
 
 // VerifyReport is what Verify found. A report with no problem proves that each span is there once.

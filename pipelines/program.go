@@ -75,8 +75,8 @@ func (r *Registry) bind(f *found, s *Spec, p *connectors.Program) error {
 			err = berr
 		}
 		if err != nil {
-			f.fail(s.Stages[i].node, s.Stages[i].Path, err)
-			return nil
+			f.fail(s.Stages[i].node, s.Stages[i].Path, err) // the stages after it are looked at without what it makes
+			continue
 		}
 		schema = bound.Schema()
 	}

@@ -42,7 +42,7 @@ func (n *Node) Run(ctx context.Context, r *Registry, s *Spec, opts RunOptions) (
 		return err
 	}
 	defer func() { err = errors.Join(err, program.Sink.Close(context.WithoutCancel(ctx))) }()
-	if err := probe(ctx, program, s); err != nil {
+	if err := probe(ctx, program, s, opts); err != nil {
 		return err
 	}
 	if sw, ok := program.Sink.(connectors.Sweeper); ok {
@@ -99,8 +99,9 @@ func (n *Node) work(ctx context.Context, w *connectors.Worker) error {
 	return err
 }
 
-// Check opens what a spec names and asks its destination whether it takes rows, without changing anything.
-func (n *Node) Check(ctx context.Context, r *Registry, s *Spec) (err error) {
+// Check opens what a spec names and asks its destination whether it takes rows, without changing anything. Where opts let
+// the pipeline wait for its destination, that is left to Run.
+func (n *Node) Check(ctx context.Context, r *Registry, s *Spec, opts RunOptions) (err error) {
 	program, err := r.Program(ctx, s)
 	if err != nil {
 		return err
@@ -111,19 +112,50 @@ func (n *Node) Check(ctx context.Context, r *Registry, s *Spec) (err error) {
 			return fmt.Errorf("pipeline %s: %w", s.Name, err)
 		}
 	}
-	return probe(ctx, program, s)
+	if s.endless() && !opts.UntilCaughtUp {
+		return nil
+	}
+	return probe(ctx, program, s, opts)
 }
 
-// probe asks the destination of a pipeline whether it takes rows.
-func probe(ctx context.Context, program *connectors.Program, s *Spec) error {
+// probeEvery is how often a destination that does not answer is asked again.
+const probeEvery = 5 * time.Second
+
+// probe asks the destination of a pipeline whether it takes rows. A pipeline that is to run until it is stopped waits for
+// a destination that does not answer, such as a server that starts after it; what no time cures ends it at once.
+func probe(ctx context.Context, program *connectors.Program, s *Spec, opts RunOptions) error {
 	p, ok := program.Sink.(connectors.Prober)
 	if !ok {
 		return nil
 	}
-	if err := p.Probe(ctx); err != nil {
-		return fmt.Errorf("pipeline %s: %w", s.Name, err)
+	for attempt := 1; ; attempt++ {
+		err := p.Probe(ctx)
+		if err == nil {
+			return nil
+		}
+		if opts.UntilCaughtUp || !s.endless() || connectors.IsPermanent(err) || ctx.Err() != nil {
+			return fmt.Errorf("pipeline %s: %w", s.Name, err)
+		}
+		if opts.Events != nil && opts.Events.Retry != nil {
+			opts.Events.Retry("reach the destination", attempt, probeEvery, err)
+		}
+		select {
+		case <-time.After(probeEvery):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
-	return nil
+}
+
+// endless reports whether the source has no end of its own.
+func (s *Spec) endless() bool {
+	switch {
+	case s.Source.File != nil:
+		return s.Source.File.Follow
+	case s.Source.Generate != nil:
+		return s.Source.Generate.Count == 0
+	}
+	return true
 }
 
 // ErrRunning says that a pipeline of that name runs in this process. Stop it first.

@@ -8,9 +8,12 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/penstock/penstock/core"
 )
 
 // Exit codes.
@@ -82,7 +85,7 @@ func execute(ctx context.Context, args []string, in io.Reader, out, errOut io.Wr
 		return exit.code
 	}
 	if err != nil {
-		_, _ = fmt.Fprintf(errOut, "penstock: %v\n", err)
+		_, _ = fmt.Fprintf(errOut, "penstock: %s\n", strings.TrimSuffix(err.Error(), ": "+core.ErrInvalid.Error()))
 	}
 	// A command line that is wrong may end before --json is read.
 	if (a.json || err != nil && slices.Contains(args, "--json")) && !a.streamed && !cobras(cmd) {
@@ -108,7 +111,7 @@ func (a *app) root() *cobra.Command {
 		Use:           "penstock",
 		Short:         "Streams into stores, exactly once: Kinesis, its connector library and Firehose in one binary",
 		Long:          about,
-		Example:       "  penstock quickstart\n  penstock init && penstock lint pipeline.yaml && penstock run pipeline.yaml",
+		Example:       "  penstock quickstart\n  penstock init --source generate && penstock lint pipeline.yaml && penstock run pipeline.yaml",
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}

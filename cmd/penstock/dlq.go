@@ -15,6 +15,7 @@ import (
 	"github.com/penstock/penstock/connectors"
 	"github.com/penstock/penstock/connectors/deadletter"
 	"github.com/penstock/penstock/core"
+	"github.com/penstock/penstock/core/stream"
 	"github.com/penstock/penstock/pipelines"
 )
 
@@ -60,6 +61,9 @@ func (a *app) dlqList() *cobra.Command {
 			return true
 		})
 		a.result = out
+		if _, ierr := n.Streams.Open(cmd.Context(), core.StreamName(args[0])); errors.Is(ierr, stream.ErrNotFound) {
+			_, _ = fmt.Fprintf(a.err, "there is no stream %s: it is made when the first letter comes, if that is its name\n", args[0])
+		}
 		if more {
 			_, _ = fmt.Fprintf(a.err, "only the first %d are listed: choose with --stage and --code, or raise --limit\n", listed)
 		}

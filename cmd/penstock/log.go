@@ -47,6 +47,7 @@ func logEvents(log *slog.Logger, shown bool) *connectors.Events {
 		Absent: func(columns []string) {
 			log.Warn("the pipeline names columns that no record has had yet; they are null", "columns", strings.Join(columns, ", "))
 		},
+		Refused: once(func(err error) { log.Warn("a stage cannot run with new fields; they go to _rescued", "error", err) }),
 		Schema: func(version int64, columns int) {
 			log.Debug("schema committed", "version", version, "columns", columns)
 		},
@@ -71,4 +72,21 @@ func logEvents(log *slog.Logger, shown bool) *connectors.Events {
 			"took", took.Round(time.Millisecond).String())
 	}
 	return e
+}
+
+// once calls f with each error once, told by its words.
+func once(f func(error)) func(error) {
+	var mu sync.Mutex // guards seen
+	seen := map[string]bool{}
+	return func(err error) {
+		mu.Lock()
+		news := !seen[err.Error()] && len(seen) < 100
+		if news {
+			seen[err.Error()] = true
+		}
+		mu.Unlock()
+		if news {
+			f(err)
+		}
+	}
 }

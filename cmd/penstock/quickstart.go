@@ -85,7 +85,7 @@ func (a *app) quickstartIn(ctx context.Context, dir string, count int64) error {
 	if err != nil {
 		return err
 	}
-	report, err := a.verifyOne(ctx, r, specs[0], nil)
+	report, err := a.verifyOne(ctx, r, specs[0], nil, false)
 	a.result = report
 	return errors.Join(err, a.summary(filepath.Join(abs, "lake"), file, raw, time.Since(began)))
 }

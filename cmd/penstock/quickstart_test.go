@@ -166,3 +166,56 @@ func TestVerifyHoldsTheManifestsAgainstTheCheckpoints(t *testing.T) {
 	require.Equal(t, exitProblem, code)
 	require.Contains(t, out, "NOT CLEAN")
 }
+
+// TestAFieldThatAStageCannotTakeIsRescued sends a record whose field has the name that a rename gives.
+func TestAFieldThatAStageCannotTakeIsRescued(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "a.ndjson"), []byte("{\"ip\":\"1\"}\n"), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "b.ndjson"), []byte("{\"client_ip\":\"2\"}\n{\"ip\":\"3\",\"z\":1}\n"), 0o600))
+	file := filepath.Join(dir, "p.yaml")
+	run := func(input string) string {
+		require.NoError(t, os.WriteFile(file, []byte(`version: 1
+name: p
+source: {file: {paths: ['`+dir+`/`+input+`']}, decode: {json: {}}}
+stages: [rename: {ip: client_ip}]
+sink: {file: {path: '`+dir+`/lake', format: {ndjson: {}}}}
+`), 0o600))
+		code, _, errOut := command(t, "run", file, "--data", filepath.Join(dir, "data"))
+		require.Equal(t, exitOK, code, errOut)
+		return errOut
+	}
+	run("a.ndjson")
+	require.Contains(t, run("b.ndjson"), "go to _rescued")
+	files, err := filepath.Glob(filepath.Join(dir, "lake", "*.ndjson"))
+	require.NoError(t, err)
+	var got bytes.Buffer
+	for _, f := range files {
+		b, err := os.ReadFile(f)
+		require.NoError(t, err)
+		got.Write(b)
+	}
+	require.Equal(t, `{"client_ip":"1"}`+"\n"+`{"_rescued":"{\"client_ip\":\"2\"}"}`+"\n"+`{"client_ip":"3","_rescued":"{\"z\":1}"}`+"\n", got.String())
+}
+
+// TestVerifyDeepSeesEveryFlippedByte damages the pages of a Parquet file, one byte at a time.
+func TestVerifyDeepSeesEveryFlippedByte(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "q")
+	code, _, errOut := command(t, "quickstart", "--dir", dir, "--events", "3000")
+	require.Equal(t, exitOK, code, errOut)
+	file := filepath.Join(dir, "clicks-archive.yaml")
+	code, out, errOut := command(t, "verify", file, "--deep")
+	require.Equal(t, exitOK, code, out+errOut)
+	files, err := filepath.Glob(filepath.Join(dir, "lake", "dt=*", "*.parquet"))
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	whole, err := os.ReadFile(files[0])
+	require.NoError(t, err)
+	for at := 4; at < len(whole)*3/4; at += len(whole) / 25 {
+		damaged := bytes.Clone(whole)
+		damaged[at] ^= 0x10
+		require.NoError(t, os.WriteFile(files[0], damaged, 0o600))
+		code, out, _ := command(t, "verify", file, "--deep")
+		require.Equal(t, exitProblem, code, "byte %d of %d: %s", at, len(whole), out)
+		require.Contains(t, out, "is damaged")
+	}
+}

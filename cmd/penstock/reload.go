@@ -124,7 +124,7 @@ func (r *reloader) apply(ctx context.Context, w *watched, text []byte) {
 	}
 	if err == nil {
 		checking, cancel := context.WithTimeout(ctx, checkTime)
-		err = r.u.node.Check(checking, r.u.registry, s)
+		err = r.u.node.Check(checking, r.u.registry, s, pipelines.RunOptions{UntilCaughtUp: true})
 		cancel()
 	}
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -24,6 +25,8 @@ type runner struct {
 	opts     pipelines.RunOptions
 	progress *progress
 	sum      runSummary // once run has ended
+	alone    bool       // there is one pipeline: its error is that of the command
+	letters  []string   // the streams of dead letters
 
 	mu   sync.Mutex      // guards down
 	down map[string]bool // pipelines that ended with an error
@@ -39,14 +42,18 @@ func newRunner(n *pipelines.Node, r *pipelines.Registry, m *metrics.Metrics, log
 
 // run runs the pipelines until each has ended, or ctx does. What cannot work is said before any of them starts.
 func (u *runner) run(ctx context.Context, specs []*pipelines.Spec, watch bool, adm *admin) error {
-	if len(specs) > 1 {
+	u.alone = len(specs) == 1
+	if !u.alone {
 		var errs []error
 		for _, s := range specs {
-			errs = append(errs, u.node.Check(ctx, u.registry, s))
+			errs = append(errs, u.node.Check(ctx, u.registry, s, u.opts))
 		}
 		if err := errors.Join(errs...); err != nil {
 			return classify(err)
 		}
+	}
+	for _, s := range specs {
+		u.letters = append(u.letters, string(s.DeadLetter))
 	}
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
@@ -91,7 +98,7 @@ func (u *runner) groupEvents() pipelines.GroupEvents {
 		Ended: func(s *pipelines.Spec, err error) {
 			u.metrics.Up(s.Name, false)
 			u.setDown(s.Name, err != nil)
-			if err != nil {
+			if err != nil && !u.alone {
 				u.log.Error("ended with an error; other pipelines go on", "pipeline", s.Name, "error", err)
 			} else {
 				u.log.Debug("ended", "pipeline", s.Name)
@@ -118,6 +125,9 @@ func (u *runner) summary(err error) {
 	const nothing = "nothing new since the last run; penstock pipelines reset reads again"
 	u.sum = u.progress.finish()
 	idle := err == nil && u.sum.Records == 0
+	if u.sum.Dead > 0 {
+		u.log.Warn("rows became dead letters; look at them with penstock dlq list", "rows", u.sum.Dead, "written", u.sum.Written, "streams", strings.Join(u.letters, " "))
+	}
 	switch {
 	case u.progress.silent && idle:
 		u.log.Info(nothing)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,6 +15,7 @@ import (
 
 func (a *app) verify() *cobra.Command {
 	var data string
+	var deep bool
 	cmd := &cobra.Command{
 		Use:               "verify PIPELINE.yaml...",
 		Short:             "Prove from the destination's own manifests that each span is there once",
@@ -27,25 +29,30 @@ func (a *app) verify() *cobra.Command {
 				return err
 			}
 			if data == "" {
-				return a.verifyAll(cmd.Context(), r, specs, nil)
+				return a.verifyAll(cmd.Context(), r, specs, nil, deep)
 			}
-			return withNode(cmd.Context(), data, func(n *pipelines.Node) error { return a.verifyAll(cmd.Context(), r, specs, n) })
+			if _, err := os.Stat(data); err != nil { // opening would make it
+				return usage(fmt.Errorf("data directory %s: %w", data, err))
+			}
+			return withNode(cmd.Context(), data, func(n *pipelines.Node) error { return a.verifyAll(cmd.Context(), r, specs, n, deep) })
 		},
 	}
 	cmd.Long = `Prove from the destination's own manifests that each span is there once: spans follow each other without gap or overlap,
-every row is accounted for, and every file is there with its rows. Nothing but the destination is asked.
+every row is accounted for, and every file is there and says that it has its rows. With --deep every byte of the files is
+read and its checksums are compared. Nothing but the destination is asked.
 
 With --data the manifests are also held against the checkpoints of that data directory, and what is still to be delivered
 is shown.`
+	cmd.Flags().BoolVar(&deep, "deep", false, "read the files whole and compare their checksums")
 	cmd.Flags().StringVar(&data, "data", "", "hold the proof against this data directory too")
 	return cmd
 }
 
-func (a *app) verifyAll(ctx context.Context, r *pipelines.Registry, specs []*pipelines.Spec, n *pipelines.Node) error {
+func (a *app) verifyAll(ctx context.Context, r *pipelines.Registry, specs []*pipelines.Spec, n *pipelines.Node, deep bool) error {
 	var reports []connectors.VerifyReport
 	var errs []error
 	for _, s := range specs {
-		report, err := a.verifyOne(ctx, r, s, n)
+		report, err := a.verifyOne(ctx, r, s, n, deep)
 		if err != nil {
 			errs = append(errs, err)
 		}
@@ -55,7 +62,7 @@ func (a *app) verifyAll(ctx context.Context, r *pipelines.Registry, specs []*pip
 	return errors.Join(errs...)
 }
 
-func (a *app) verifyOne(ctx context.Context, r *pipelines.Registry, s *pipelines.Spec, n *pipelines.Node) (report connectors.VerifyReport, err error) {
+func (a *app) verifyOne(ctx context.Context, r *pipelines.Registry, s *pipelines.Spec, n *pipelines.Node, deep bool) (report connectors.VerifyReport, err error) {
 	p, err := r.Program(ctx, s)
 	if err != nil {
 		return report, classify(err)
@@ -65,7 +72,7 @@ func (a *app) verifyOne(ctx context.Context, r *pipelines.Registry, s *pipelines
 	if !ok {
 		return report, usage(fmt.Errorf("sink %s cannot prove what it holds", s.Sink.Kind))
 	}
-	if report, err = v.Verify(ctx, s.Name); err != nil {
+	if report, err = v.Verify(ctx, s.Name, deep); err != nil {
 		return report, err
 	}
 	if n != nil {
@@ -96,8 +103,11 @@ func (a *app) printReport(v connectors.VerifyReport) {
 		line("orphan (no manifest names it; it is not part of the result): %s", o)
 	}
 	verdict := "clean"
-	if len(v.Problems) > 0 {
+	switch {
+	case len(v.Problems) > 0:
 		verdict = "NOT CLEAN"
+	case v.Plans == 0:
+		verdict = "nothing there: no manifest of this pipeline was found"
 	}
 	line("verify %s: %s: plans=%d files=%d rows=%d bytes=%d", v.Pipeline, verdict, v.Plans, v.Outputs, v.Rows, v.Bytes)
 }

@@ -41,7 +41,9 @@ func (s *Stream) to(ctx context.Context) (*stream.Stream, int64, error) {
 	if s.open != nil {
 		return s.open, s.room, nil
 	}
-	_, err := s.store.Create(ctx, s.name, stream.Settings{MaxRecord: stream.MaxInternal, Internal: true})
+	_, err := s.store.Create(ctx, s.name, stream.Settings{
+		MaxRecord: stream.MaxInternal, Internal: true, Retention: stream.MaxRetention, // people come to look at them late
+	})
 	if err != nil && !errors.Is(err, stream.ErrExists) {
 		return nil, 0, fmt.Errorf("make the dead-letter stream: %w", err)
 	}

@@ -155,7 +155,7 @@ func verified(t *testing.T, s connectors.Sink, rows int) {
 	if !ok {
 		return
 	}
-	report, err := v.Verify(t.Context(), "suite")
+	report, err := v.Verify(t.Context(), "suite", true)
 	require.NoError(t, err)
 	require.Empty(t, report.Problems)
 	require.Empty(t, report.Orphans)

@@ -104,12 +104,12 @@ func (s *Sink) Preview(f connectors.Flush, b core.Batch, v *connectors.Verdicts)
 }
 
 // Verify proves from the manifests what the folder holds.
-func (s *Sink) Verify(ctx context.Context, pipeline string) (connectors.VerifyReport, error) {
+func (s *Sink) Verify(ctx context.Context, pipeline string, deep bool) (connectors.VerifyReport, error) {
 	st, err := s.store(false)
 	if err != nil {
 		return connectors.VerifyReport{}, err
 	}
-	return lake.Verify(ctx, st, s.cfg.Layout, pipeline)
+	return lake.Verify(ctx, st, s.cfg.Layout, pipeline, deep)
 }
 
 // Incarnations are those of the pipeline that left manifests.

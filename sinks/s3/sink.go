@@ -69,8 +69,8 @@ func (s *Sink) Preview(f connectors.Flush, b core.Batch, v *connectors.Verdicts)
 }
 
 // Verify proves from the manifests what the bucket holds.
-func (s *Sink) Verify(ctx context.Context, pipeline string) (connectors.VerifyReport, error) {
-	return lake.Verify(ctx, s.store, s.cfg.Layout, pipeline)
+func (s *Sink) Verify(ctx context.Context, pipeline string, deep bool) (connectors.VerifyReport, error) {
+	return lake.Verify(ctx, s.store, s.cfg.Layout, pipeline, deep)
 }
 
 // Incarnations are those of the pipeline that left manifests.

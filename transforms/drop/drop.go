@@ -4,10 +4,12 @@ package drop
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 
 	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/memory"
 
 	"github.com/penstock/penstock/connectors"
 	"github.com/penstock/penstock/core"
@@ -40,7 +42,7 @@ func (*Transform) Columns() []string { return nil }
 
 // Bind finds the columns; hidden ones always stay.
 func (t *Transform) Bind(in *arrow.Schema) (connectors.Stage, error) {
-	s := &stage{}
+	s := &stage{names: t.names}
 	var fields []arrow.Field
 	for i, f := range in.Fields() {
 		if core.IsHidden(f.Name) || !slices.Contains(t.names, f.Name) {
@@ -55,10 +57,13 @@ func (t *Transform) Bind(in *arrow.Schema) (connectors.Stage, error) {
 type stage struct {
 	schema  *arrow.Schema
 	indexes []int
+	names   []string
 }
 
 func (s *stage) Schema() *arrow.Schema { return s.schema }
 
 func (s *stage) Apply(_ context.Context, b core.Batch, _ *connectors.Verdicts) (core.Batch, error) {
+	b = rows.Rescued(b, memory.DefaultAllocator, s.names, func(string, json.RawMessage) (string, json.RawMessage) { return "", nil })
+	defer b.Release()
 	return rows.Project(b, s.schema, s.indexes), nil
 }

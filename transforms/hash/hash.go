@@ -11,6 +11,7 @@ import (
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"hash"
 	"slices"
@@ -110,8 +111,13 @@ type stage struct {
 func (s *stage) Schema() *arrow.Schema { return s.schema }
 
 func (s *stage) Apply(_ context.Context, b core.Batch, _ *connectors.Verdicts) (core.Batch, error) {
-	b.Retain()
 	h := s.hasher()
+	b = rows.Rescued(b, s.t.mem, s.t.cfg.Columns, func(name string, v json.RawMessage) (string, json.RawMessage) {
+		if string(v) == "null" {
+			return name, v
+		}
+		return name, rows.Quoted(string(s.sum(h, nil, []byte(rows.Plain(v)))))
+	})
 	for k, at := range s.at {
 		next := rows.Put(b, s.schemas[k], at, s.column(h, b.Rows.Column(at)))
 		b.Release()
@@ -136,10 +142,6 @@ func (s *stage) column(h hash.Hash, col arrow.Array) arrow.Array {
 			sb.AppendNull()
 			continue
 		}
-		h.Reset()
-		if s.t.cfg.Algorithm == "xxh64" {
-			_, _ = h.Write([]byte(s.t.cfg.Salt.Reveal()))
-		}
 		switch c := col.(type) {
 		case *array.String:
 			text = append(text[:0], c.Value(i)...)
@@ -148,9 +150,19 @@ func (s *stage) column(h hash.Hash, col arrow.Array) arrow.Array {
 		default:
 			text = append(text[:0], col.ValueStr(i)...)
 		}
-		_, _ = h.Write(text)
-		sum = h.Sum(sum[:0])
-		sb.Append(hex.EncodeToString(sum))
+		sum = s.sum(h, sum[:0], text)
+		sb.Append(string(sum))
 	}
 	return sb.NewArray()
+}
+
+// sum appends the hash of text, in hexadecimal.
+func (s *stage) sum(h hash.Hash, to, text []byte) []byte {
+	h.Reset()
+	if s.t.cfg.Algorithm == "xxh64" {
+		_, _ = h.Write([]byte(s.t.cfg.Salt.Reveal()))
+	}
+	_, _ = h.Write(text)
+	var buf [sha512.Size]byte
+	return hex.AppendEncode(to, h.Sum(buf[:0]))
 }

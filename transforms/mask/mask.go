@@ -4,6 +4,7 @@ package mask
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -55,7 +56,7 @@ func (t *Transform) Columns() []string { return slices.Clone(t.cfg.Columns) }
 
 // Bind returns an error when a column does not hold text.
 func (t *Transform) Bind(in *arrow.Schema) (connectors.Stage, error) {
-	s := &stage{mem: t.mem, schema: in, keep: t.cfg.KeepLast}
+	s := &stage{mem: t.mem, schema: in, names: t.cfg.Columns, keep: t.cfg.KeepLast}
 	for _, name := range t.cfg.Columns {
 		for _, at := range in.FieldIndices(name) {
 			switch dt := in.Field(at).Type; dt.ID() {
@@ -73,6 +74,7 @@ func (t *Transform) Bind(in *arrow.Schema) (connectors.Stage, error) {
 type stage struct {
 	mem    memory.Allocator
 	schema *arrow.Schema
+	names  []string
 	at     []int
 	keep   int
 }
@@ -80,7 +82,12 @@ type stage struct {
 func (s *stage) Schema() *arrow.Schema { return s.schema }
 
 func (s *stage) Apply(_ context.Context, b core.Batch, _ *connectors.Verdicts) (core.Batch, error) {
-	b.Retain()
+	b = rows.Rescued(b, s.mem, s.names, func(name string, v json.RawMessage) (string, json.RawMessage) {
+		if string(v) == "null" {
+			return name, v
+		}
+		return name, rows.Quoted(maskText(rows.Plain(v), s.keep))
+	})
 	for _, at := range s.at {
 		next := rows.Put(b, s.schema, at, s.mask(b.Rows.Column(at).(*array.String)))
 		b.Release()

@@ -4,10 +4,12 @@ package rename
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 
 	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/memory"
 
 	"github.com/penstock/penstock/connectors"
 	"github.com/penstock/penstock/core"
@@ -69,16 +71,22 @@ func (t *Transform) Bind(in *arrow.Schema) (connectors.Stage, error) {
 		seen[fields[i].Name] = f.Name
 	}
 	meta := in.Metadata()
-	return &stage{arrow.NewSchema(fields, &meta), indexes}, nil
+	return &stage{arrow.NewSchema(fields, &meta), indexes, t.names, sorted(t.names)}, nil
 }
 
 type stage struct {
 	schema  *arrow.Schema
 	indexes []int
+	names   map[string]string
+	from    []string
 }
 
 func (s *stage) Schema() *arrow.Schema { return s.schema }
 
 func (s *stage) Apply(_ context.Context, b core.Batch, _ *connectors.Verdicts) (core.Batch, error) {
+	b = rows.Rescued(b, memory.DefaultAllocator, s.from, func(name string, v json.RawMessage) (string, json.RawMessage) {
+		return s.names[name], v
+	})
+	defer b.Release()
 	return rows.Project(b, s.schema, s.indexes), nil
 }

@@ -20,8 +20,9 @@ import (
 )
 
 // Verify compares the manifests of a pipeline with each other and with the files: spans must follow each other without
-// gap or overlap, and every file must be there with the rows that its manifest says.
-func Verify(ctx context.Context, store Store, l Layout, pipeline string) (connectors.VerifyReport, error) {
+// gap or overlap, and every file must be there with the rows that its manifest says. Deep, the checksum of every page of
+// Parquet is compared too; NDJSON is read whole in any case, and compressed, has checksums of its own.
+func Verify(ctx context.Context, store Store, l Layout, pipeline string, deep bool) (connectors.VerifyReport, error) {
 	r := connectors.VerifyReport{Pipeline: pipeline}
 	plans, err := readManifests(ctx, store, pipeline)
 	if err != nil {
@@ -47,7 +48,7 @@ func Verify(ctx context.Context, store Store, l Layout, pipeline string) (connec
 		for _, o := range p.Outputs {
 			named[o.Name] = true
 			rows += o.Rows
-			if err := checkOutput(ctx, store, &r, o); err != nil {
+			if err := checkOutput(ctx, store, &r, o, deep); err != nil {
 				return r, err
 			}
 		}
@@ -95,7 +96,7 @@ func follow(r *connectors.VerifyReport, p connectors.Plan, s connectors.PlanSpan
 }
 
 // checkOutput counts the rows of a file.
-func checkOutput(ctx context.Context, store Store, r *connectors.VerifyReport, o connectors.Output) error {
+func checkOutput(ctx context.Context, store Store, r *connectors.VerifyReport, o connectors.Output, deep bool) error {
 	c, err := store.Open(ctx, o.Name)
 	if errors.Is(err, fs.ErrNotExist) {
 		r.Problems = append(r.Problems, o.Name+" is missing")
@@ -106,7 +107,7 @@ func checkOutput(ctx context.Context, store Store, r *connectors.VerifyReport, o
 	defer c.Close() //nolint:errcheck // it was only read
 	r.Outputs++
 	r.Bytes += c.Size()
-	rows, err := countRows(c, o.Name)
+	rows, err := countRows(c, o.Name, deep)
 	if err != nil {
 		r.Problems = append(r.Problems, fmt.Sprintf("%s is damaged: %v", o.Name, err))
 		return nil
@@ -118,11 +119,14 @@ func checkOutput(ctx context.Context, store Store, r *connectors.VerifyReport, o
 	return nil
 }
 
-func countRows(c Content, name string) (int64, error) {
+func countRows(c Content, name string, deep bool) (int64, error) {
 	if strings.HasSuffix(name, ".parquet") {
 		f, err := parquet.OpenFile(c, c.Size(), parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
 		if err != nil {
 			return 0, err
+		}
+		if deep {
+			return f.NumRows(), readPages(f)
 		}
 		return f.NumRows(), nil
 	}
@@ -153,5 +157,36 @@ func countRows(c Content, name string) (int64, error) {
 		} else if err != nil {
 			return rows, err
 		}
+	}
+}
+
+// readPages reads every page of a file, which compares their checksums.
+func readPages(f *parquet.File) error {
+	for g, group := range f.RowGroups() {
+		for n, chunk := range group.ColumnChunks() {
+			if err := readChunk(chunk); err != nil {
+				return fmt.Errorf("row group %d, column %d: %w", g, n, err)
+			}
+		}
+	}
+	return nil
+}
+
+func readChunk(chunk parquet.ColumnChunk) (err error) {
+	pages := chunk.Pages()
+	defer func() { err = errors.Join(err, pages.Close()) }()
+	var values int64
+	for {
+		p, err := pages.ReadPage()
+		if errors.Is(err, io.EOF) {
+			if values != chunk.NumValues() {
+				return fmt.Errorf("%d values where the footer says %d", values, chunk.NumValues())
+			}
+			return nil
+		} else if err != nil {
+			return err
+		}
+		values += p.NumValues()
+		parquet.Release(p)
 	}
 }

@@ -1,6 +1,7 @@
 package parquet
 
 import (
+	"hash/crc32"
 	"runtime"
 	"slices"
 	"sync"
@@ -84,5 +85,6 @@ func (p *page) compress(codec compress.Codec, raw []byte, busy *sync.WaitGroup) 
 func (p *page) end(body []byte, err error) {
 	p.body, p.err = body, err
 	p.header.CompressedPageSize = int32(len(body)) //nolint:gosec // no codec doubles a page
+	p.header.CRC = int32(crc32.ChecksumIEEE(body)) //nolint:gosec // its bits are kept
 	p.held.Store(int64(len(body)))
 }
