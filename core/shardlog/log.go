@@ -118,3 +118,10 @@ type Engine interface {
 	Admin
 	Close() error
 }
+
+// Roomer is the optional capability of an engine that can tell when it takes more.
+type Roomer interface {
+	// Room waits while appends of the size of an entry would be refused with core.ErrThrottled, or soon would, and
+	// returns early when ctx ends. An append may be refused all the same.
+	Room(ctx context.Context) error
+}

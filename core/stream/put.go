@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/penstock/penstock/core"
+	"github.com/penstock/penstock/core/shardlog"
 )
 
 // Record is a record to put.
@@ -35,6 +36,11 @@ const rerouting = 2 * time.Second
 // outcome that is not known is answered as shardlog.ErrUnknown, and never tried again: the record may be there.
 func (s *Stream) Put(ctx context.Context, records []Record) ([]Result, error) {
 	began := time.Now()
+	if r, ok := s.store.engine.(shardlog.Roomer); ok {
+		if err := r.Room(ctx); err != nil {
+			return nil, fmt.Errorf("wait for the log: %w: %w", core.ErrThrottled, err)
+		}
+	}
 	v, err := s.view(ctx)
 	if err != nil {
 		return nil, err

@@ -45,7 +45,10 @@ type Engine struct {
 	poison   error
 }
 
-var _ shardlog.Engine = (*Engine)(nil)
+var (
+	_ shardlog.Engine = (*Engine)(nil)
+	_ shardlog.Roomer = (*Engine)(nil)
+)
 
 // Open opens the log in dir, making it if it is not there, and recovers it. It returns vfs.ErrLocked when another
 // process has it, and shardlog.ErrCorrupt when stored bytes are damaged other than by a cut tail.

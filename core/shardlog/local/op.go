@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/penstock/penstock/core"
 	"github.com/penstock/penstock/core/shardlog"
@@ -60,6 +61,27 @@ func (e *Engine) submit(o *op) *shardlog.Future {
 	}
 	e.kick()
 	return o.future
+}
+
+// roomPoll is how often a writer that waits for room looks again.
+const roomPoll = 5 * time.Millisecond
+
+// Room waits until half of the queue is free and the log is far from the size at which it refuses entries.
+func (e *Engine) Room(ctx context.Context) error {
+	for {
+		e.mu.Lock()
+		full := e.queued > e.cfg.Queue/2 || e.logBytes > e.cfg.LogSize+2*e.cfg.Queue
+		room := !full || e.poison != nil || e.closing
+		e.mu.Unlock()
+		if room {
+			return nil
+		}
+		select {
+		case <-time.After(roomPoll):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 func (o *op) release() {
