@@ -45,7 +45,7 @@ func (e *Engine) submit(o *op) *shardlog.Future {
 	case err != nil:
 	case e.closing:
 		err = shardlog.ErrClosed
-	case o.kind == shardlog.KindData && !e.vital(o) && e.logBytes > e.cfg.LogSize+4*e.cfg.Queue:
+	case o.kind == shardlog.KindData && !e.vital(o) && e.logBytes > e.cfg.LogSize+4*e.cfg.Queue+e.cfg.FileSize:
 		err = fmt.Errorf("%d bytes wait to leave the log for segments: %w", e.logBytes, core.ErrThrottled)
 	case e.queued+o.cost() > e.cfg.Queue && len(e.queue) > 0:
 		err = fmt.Errorf("%d bytes wait for the log already: %w", e.queued, core.ErrThrottled)
