@@ -2,6 +2,7 @@ package lake
 
 import (
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/apache/arrow/go/v17/arrow"
@@ -137,9 +138,10 @@ func (p *partitioner) keys(b core.Batch) []func(int) string {
 		}
 		out = append(out, func(i int) string {
 			if col.IsNull(i) {
-				return "\x00n"
+				return "-"
 			}
-			return "\x00v" + col.ValueStr(i)
+			text := col.ValueStr(i)
+			return strconv.Itoa(len(text)) + ":" + text // its length tells where the next key begins
 		})
 	}
 	return out
