@@ -24,8 +24,7 @@ const stdinKey = "stdin"
 // feed puts records into a stream. While some are on their way the next ones gather, so that a slow input is put record
 // by record and a fast one in large entries.
 type feed struct {
-	ended  context.Context // when everything is put, or cannot be
-	cancel context.CancelFunc
+	ended context.Context // when everything is put, or cannot be
 
 	mu      sync.Mutex // guards what follows
 	changed *sync.Cond
@@ -44,26 +43,25 @@ type chunk struct {
 // startFeed puts the records of in until they end, something fails or close is called.
 func startFeed(to *stream.Stream, in *file.Records) *feed {
 	ended, end := context.WithCancel(context.Background())
-	ctx, cancel := context.WithCancel(context.Background())
-	f := &feed{ended: ended, cancel: cancel}
+	f := &feed{ended: ended}
 	f.changed = sync.NewCond(&f.mu)
-	context.AfterFunc(ctx, func() { f.stop(nil) })
 	go func() {
 		f.stop(f.read(in))
 		_ = in.Close() // it was only read
 	}()
 	go func() {
 		defer end()
-		if err := f.put(ctx, to); err != nil {
+		if err := f.put(to); err != nil {
 			f.stop(err)
 		}
 	}()
 	return f
 }
 
-// close ends the feed without waiting for its input, which may never come. What is on its way is waited for.
+// close ends the feed without waiting for its input, which may never come. What gathered is put, since nobody can read it
+// again. Invariant 7.
 func (f *feed) close() {
-	f.cancel()
+	f.stop(nil)
 	<-f.ended.Done()
 }
 
@@ -125,14 +123,14 @@ func (f *feed) add(record []byte, at int64) bool {
 }
 
 // put puts what gathered until nothing more does.
-func (f *feed) put(ctx context.Context, to *stream.Stream) error {
+func (f *feed) put(to *stream.Stream) error {
 	var c chunk
-	for f.next(&c) && ctx.Err() == nil { // when ctx ends, what is not put is the caller's still
-		results, err := to.Put(ctx, c.records)
+	for f.next(&c) {
+		results, err := to.Put(context.Background(), c.records)
 		for i := 0; err == nil && i < len(results); i++ {
 			err = results[i].Err
 		}
-		if err != nil && ctx.Err() == nil {
+		if err != nil {
 			return fmt.Errorf("standard input: what stands behind byte %d may not be put: %w", c.at, err)
 		}
 	}
