@@ -21,8 +21,6 @@ type session struct {
 	shard map[core.ShardID]*reading // attached
 	flush *flush
 	doing *execution
-	first bool // the shards' tips are still to be taken
-	tips  map[core.ShardID]core.SequenceNumber
 
 	readers sync.WaitGroup
 }
@@ -38,7 +36,7 @@ type execution struct {
 // session reads, gathers and flushes until the source ends, ctx ends or something cannot go on.
 func (w *Worker) session(ctx context.Context) error {
 	s := &session{
-		w: w, items: make(chan item, 2), known: map[core.ShardID]Shard{}, shard: map[core.ShardID]*reading{}, first: true,
+		w: w, items: make(chan item, 2), known: map[core.ShardID]Shard{}, shard: map[core.ShardID]*reading{},
 	}
 	reading, stopReading := context.WithCancel(ctx)
 	writing, stopWriting := context.WithCancel(context.WithoutCancel(ctx))

@@ -52,13 +52,12 @@ func (s *session) sync(reading, writing context.Context) error {
 
 // takeTips remembers, once, where each shard ends now: how far a run until caught up has to go.
 func (s *session) takeTips(shards []Shard) {
-	if !s.first {
+	if s.w.tips != nil {
 		return
 	}
-	s.first = false
-	s.tips = map[core.ShardID]core.SequenceNumber{}
+	s.w.tips = map[core.ShardID]core.SequenceNumber{}
 	for _, shard := range shards {
-		s.tips[shard.ID] = shard.Last
+		s.w.tips[shard.ID] = shard.Last
 	}
 }
 
@@ -66,7 +65,7 @@ func (s *session) takeTips(shards []Shard) {
 // to its tip: its children wait for that.
 func (s *session) start(ctx context.Context, r *reading) {
 	if s.w.cfg.UntilCaughtUp && !r.shard.Closed {
-		tip := s.tips[r.shard.ID]
+		tip := s.w.tips[r.shard.ID]
 		if tip == "" || tip.Compare(r.place.from) <= 0 {
 			return
 		}

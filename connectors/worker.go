@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/connectors/lease"
+	"github.com/penstock/penstock/core"
 	"github.com/penstock/penstock/core/control"
 	"github.com/penstock/penstock/core/memory"
 )
@@ -44,6 +45,7 @@ type Worker struct {
 	planner     *planner
 	schemas     *schemas
 	without     guards
+	tips        map[core.ShardID]core.SequenceNumber // where shards ended when the worker first listed them
 }
 
 // NewWorker returns a worker that has done nothing yet.

@@ -200,7 +200,7 @@ func (o *object) sendAll(ctx context.Context) error {
 	return nil
 }
 
-// completed is nil if the object is there as this plan's, of the length that was sent. Otherwise the upload is gone:
+// completed is nil if the object is there as this plan's. Otherwise the upload is gone:
 // its parts are sent again when the plan is staged anew.
 func (o *object) completed(ctx context.Context, cause error) error {
 	info, err := o.b.client.StatObject(ctx, o.b.name, o.name, minio.StatObjectOptions{})

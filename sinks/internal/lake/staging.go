@@ -184,7 +184,11 @@ func (s *Staging) encode(ctx context.Context, f *file) error {
 	}
 	for _, p := range f.later {
 		if err := f.enc.Write(p.batch, p.rows); err != nil {
-			return fmt.Errorf("write %s: %w", f.name, err)
+			err = fmt.Errorf("write %s: %w", f.name, err)
+			if errors.Is(err, core.ErrInvalid) { // it would be so again
+				err = connectors.Permanent(err)
+			}
+			return err
 		}
 	}
 	f.later = nil
@@ -275,7 +279,7 @@ func (s *Staging) Publish(ctx context.Context, p connectors.Plan, _ connectors.D
 	p.Outputs = slices.Clone(p.Outputs)
 	for i, f := range s.files() {
 		if err := s.encode(ctx, f); err != nil {
-			return connectors.Restage(err) // an encoder cannot go on after an error
+			return broken(err)
 		}
 		if err := f.publish(ctx, string(text)); err != nil {
 			return err
@@ -292,6 +296,18 @@ func (s *Staging) Publish(ctx context.Context, p connectors.Plan, _ connectors.D
 	return nil
 }
 
+// broken says what becomes of a staging whose encoder failed, which cannot go on: it is made anew, unless that would fail
+// in the same way.
+func broken(err error) error {
+	switch {
+	case connectors.IsPermanent(err):
+		return err
+	case errors.Is(err, core.ErrInvalid):
+		return connectors.Permanent(err)
+	}
+	return connectors.Restage(err)
+}
+
 // publish ends a file and makes it visible.
 func (f *file) publish(ctx context.Context, footer string) error {
 	if f.enc != nil && !f.done {
@@ -301,7 +317,7 @@ func (f *file) publish(ctx context.Context, footer string) error {
 			}
 		}
 		if err := f.enc.Close(); err != nil {
-			return connectors.Restage(fmt.Errorf("end %s: %w", f.name, err)) // an encoder cannot go on after an error
+			return broken(fmt.Errorf("end %s: %w", f.name, err))
 		}
 		f.done, f.enc = true, nil
 	}
