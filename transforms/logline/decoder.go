@@ -3,7 +3,6 @@ package logline
 import (
 	"bytes"
 	"context"
-	"slices"
 	"unicode/utf8"
 
 	"github.com/apache/arrow/go/v17/arrow"
@@ -183,22 +182,7 @@ func (d *Decoder) Widen(schema *arrow.Schema, raw core.Batch, _ map[string]bool)
 	if err != nil {
 		return nil, err
 	}
-	have, rescued := columns.Split(schema)
-	out := slices.Clone(have)
-	for _, f := range d.fields() {
-		if !slices.ContainsFunc(have, func(h arrow.Field) bool { return h.Name == f.Name }) {
-			out = append(out, f)
-		}
-	}
-	next := columns.Join(schema, out, rescued != nil)
-	if rescued != nil {
-		return next, nil
-	}
-	over, err := d.leavesOver(data, next)
-	if err != nil || !over {
-		return next, err
-	}
-	return columns.Join(schema, out, true), nil
+	return columns.Extend(schema, d.fields(), func(next *arrow.Schema) (bool, error) { return d.leavesOver(data, next) })
 }
 
 // leavesOver reports whether some line has what the schema cannot hold.

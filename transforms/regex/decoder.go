@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"regexp"
-	"slices"
 	"unicode/utf8"
 
 	"github.com/apache/arrow/go/v17/arrow"
@@ -91,22 +90,13 @@ func (d *Decoder) Widen(schema *arrow.Schema, raw core.Batch, _ map[string]bool)
 	if err != nil {
 		return nil, err
 	}
-	have, rescued := columns.Split(schema)
-	out := slices.Clone(have)
+	var made []arrow.Field
 	for _, name := range d.names {
-		if name != "" && !slices.ContainsFunc(have, func(f arrow.Field) bool { return f.Name == name }) {
-			out = append(out, arrow.Field{Name: name, Type: arrow.BinaryTypes.String, Nullable: true})
+		if name != "" {
+			made = append(made, arrow.Field{Name: name, Type: arrow.BinaryTypes.String, Nullable: true})
 		}
 	}
-	next := columns.Join(schema, out, rescued != nil)
-	if rescued != nil {
-		return next, nil
-	}
-	over, err := d.leavesOver(data, next)
-	if err != nil || !over {
-		return next, err
-	}
-	return columns.Join(schema, out, true), nil
+	return columns.Extend(schema, made, func(next *arrow.Schema) (bool, error) { return d.leavesOver(data, next) })
 }
 
 // leavesOver reports whether some record has what the schema cannot hold: only declared types may not.
