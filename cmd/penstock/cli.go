@@ -68,10 +68,33 @@ type app struct {
 // run runs one command line and returns its exit code. A first SIGINT or SIGTERM asks the command to end, a second one
 // ends the process.
 func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	ctx, stop := untilSignalled(ctx)
 	defer stop()
-	context.AfterFunc(ctx, stop) // the second signal finds the default behaviour again
 	return execute(withCall(ctx, &call{args: args, in: in, out: out, err: errOut}), args, in, out, errOut)
+}
+
+// untilSignalled returns a context that ends with the first SIGINT or SIGTERM. By then the next one finds the default
+// behaviour again: signal.NotifyContext ends its context first and would swallow a second signal that comes at once.
+func untilSignalled(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		select {
+		case <-signals:
+		case <-ctx.Done():
+		}
+		signal.Stop(signals)
+		select {
+		case s := <-signals: // between the first and Stop
+			if p, err := os.FindProcess(os.Getpid()); err == nil {
+				_ = p.Signal(s)
+			}
+		default:
+		}
+		cancel()
+	}()
+	return ctx, cancel
 }
 
 // execute runs one command line, of this process or of another one that does not have the data directory.
