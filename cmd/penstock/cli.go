@@ -145,7 +145,7 @@ func (a *app) root() *cobra.Command {
 	root.PersistentFlags().BoolVarP(&a.quiet, "quiet", "q", false, "print no progress")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
 	root.AddCommand(
-		a.quickstart(), a.initFile(), a.run(), a.lint(), a.test(), a.dryRun(), a.schema(), a.verify(),
+		a.quickstart(), a.initFile(), a.serve(), a.run(), a.lint(), a.test(), a.dryRun(), a.schema(), a.verify(),
 		a.streams(), a.put(), a.tail(), a.pipelines(), a.dlq(), a.version(),
 	)
 	help := root.HelpFunc()

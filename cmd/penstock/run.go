@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/penstock/penstock/connectors"
 	"github.com/penstock/penstock/core"
@@ -89,6 +91,12 @@ func (a *app) run() *cobra.Command {
 	dataFlag(cmd, &c.data)
 	f := cmd.Flags()
 	f.BoolVar(&c.opts.UntilCaughtUp, "until-caught-up", false, "deliver what the stream holds now, then exit")
+	c.flags(f)
+	return cmd
+}
+
+// flags are those of every command that holds the data directory for long.
+func (c *runConfig) flags(f *pflag.FlagSet) {
 	f.BoolVar(&c.opts.Adopt, "adopt", false, "go on although the destination holds output of an earlier incarnation")
 	f.DurationVar(&c.opts.Drain, "drain", 10*time.Second, "how long a stop may take to flush what is buffered")
 	f.BoolVar(&c.watch, "watch", false, "read pipeline files again when they change")
@@ -98,45 +106,59 @@ func (a *app) run() *cobra.Command {
 	f.BoolVar(&c.pprof, "pprof", false, "serve /debug/pprof at --admin too")
 	f.StringVar(&c.logFormat, "log-format", "text", "text or json")
 	f.StringVar(&c.logLevel, "log-level", "info", "debug, info, warn or error")
-	return cmd
 }
 
-// runPipelines opens what a run needs, and runs the pipelines of files.
-func (a *app) runPipelines(ctx context.Context, c runConfig, files []string) error {
-	p := a.newProgress()
-	var out io.Writer = p
-	if p.silent = c.logFormat != "text"; p.silent {
+// host is what a command has that holds the data directory for long.
+type host struct {
+	node     *pipelines.Node
+	registry *pipelines.Registry
+	metrics  *metrics.Metrics
+	log      *slog.Logger
+	budget   *memory.Budget
+	admin    *admin
+	progress *progress
+}
+
+// hosting opens what the flags say and calls f.
+func (a *app) hosting(ctx context.Context, c runConfig, files []string, f func(h *host, specs []*pipelines.Spec) error) error {
+	h := &host{progress: a.newProgress(), registry: registry(), metrics: metrics.New(readBuild().Version)}
+	var out io.Writer = h.progress
+	if h.progress.silent = c.logFormat != "text"; h.progress.silent {
 		out = &syncWriter{w: a.err}
 	}
-	log, err := newLogger(out, c.logFormat, c.logLevel)
-	if err != nil {
+	var err error
+	if h.log, err = newLogger(out, c.logFormat, c.logLevel); err != nil {
 		return usage(err)
 	}
-	budget, err := memory.New(int64(c.memory))
-	if err != nil {
+	if h.budget, err = memory.New(int64(c.memory)); err != nil {
 		return usage(fmt.Errorf("--memory: %w", err))
 	}
-	budget.Limit()
-	c.opts.Stdin = a.in
-	r := registry()
-	specs, err := load(r, files)
+	h.budget.Limit()
+	specs, err := load(h.registry, files)
 	if err != nil {
 		return err
 	}
-	m := metrics.New(readBuild().Version)
-	adm, err := openAdmin(ctx, c, m)
-	if err != nil {
+	if h.admin, err = openAdmin(ctx, c, h.metrics); err != nil {
 		return usage(err)
 	}
-	defer adm.close()
-	node := pipelines.NodeConfig{Memory: budget, Synced: m.Synced}
-	err = ownNode(ctx, c.data, node, func(n *pipelines.Node) error {
-		n.Streams.Observe(m.Put)
-		gauges(m, budget)
-		adm.watch(n)
-		u := newRunner(n, r, m, log, c.opts, p)
+	defer h.admin.close()
+	node := pipelines.NodeConfig{Memory: h.budget, Synced: h.metrics.Synced}
+	return ownNode(ctx, c.data, node, func(n *pipelines.Node) error {
+		h.node = n
+		n.Streams.Observe(h.metrics.Put)
+		gauges(h.metrics, h.budget)
+		h.admin.watch(n)
+		return f(h, specs)
+	})
+}
+
+// runPipelines runs the pipelines of files.
+func (a *app) runPipelines(ctx context.Context, c runConfig, files []string) error {
+	c.opts.Stdin = a.in
+	err := a.hosting(ctx, c, files, func(h *host, specs []*pipelines.Spec) error {
+		u := newRunner(h.node, h.registry, h.metrics, h.log, c.opts, h.progress)
 		defer func() { a.result = u.sum }()
-		return u.run(ctx, specs, c.watch, adm)
+		return u.run(ctx, specs, c.watch, h.admin)
 	})
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) && !errors.Is(err, connectors.ErrNotDrained) {
 		return nil // it was stopped before anything began

@@ -197,3 +197,17 @@ func (s *Stream) lookUp(ctx context.Context, sh Shard, tail shardlog.Tail) (core
 		seq = sh.numbering().At(index(sh.Base, en.Pos, n-1), rows.arrival(n-1))
 	}
 }
+
+// Owns returns nil when a sequence number is one of the stream's shards; else core.ErrInvalid.
+func (s *Stream) Owns(ctx context.Context, seq core.SequenceNumber) error {
+	v, err := s.view(ctx)
+	if err != nil {
+		return err
+	}
+	for _, sh := range v.Shards {
+		if _, err := sh.numbering().parse(seq); err == nil {
+			return nil
+		}
+	}
+	return fmt.Errorf("sequence number %s is of no shard of stream %s: %w", seq, s.name, core.ErrInvalid)
+}

@@ -30,6 +30,10 @@ type Reader struct {
 // Read returns a reader of the records after a sequence number; the empty one reads from the trim horizon.
 // shardlog.ErrTrimmed, here or from Next, says that some of the records after it are gone or have expired.
 func (s *Stream) Read(ctx context.Context, id core.ShardID, after core.SequenceNumber) (*Reader, error) {
+	return s.reader(ctx, id, after, shardlog.ReadOpts{})
+}
+
+func (s *Stream) reader(ctx context.Context, id core.ShardID, after core.SequenceNumber, opts shardlog.ReadOpts) (*Reader, error) {
 	v, err := s.view(ctx)
 	if err != nil {
 		return nil, err
@@ -54,7 +58,7 @@ func (s *Stream) Read(ctx context.Context, id core.ShardID, after core.SequenceN
 			from = tail.First
 		}
 	}
-	if r.cursor, err = s.store.engine.Read(ctx, sh.Log, from, shardlog.ReadOpts{}); err != nil {
+	if r.cursor, err = s.store.engine.Read(ctx, sh.Log, from, opts); err != nil {
 		return nil, fmt.Errorf("read %s: %w", id, err)
 	}
 	ended, cancel := context.WithCancel(context.Background())

@@ -22,6 +22,8 @@ type Info struct {
 	Shards    []Shard          `json:"shards"`           // in the order they were made, so parents before children
 	Intent    *Intent          `json:"intent,omitempty"` // a split or merge that was begun
 	Drop      []shardlog.LogID `json:"drop,omitempty"`   // logs of shards that are gone, to be deleted
+	Phase     Status           `json:"phase,omitempty"`  // that it passes through
+	Until     time.Time        `json:"until,omitzero"`   // when the phase ends
 }
 
 // Shard is a part of a stream.

@@ -32,6 +32,7 @@ type Settings struct {
 	Retention time.Duration // default and least 24 h, at most 8760 h
 	MaxRecord int64         // bytes of key and data; default 1 MiB, at most 10 MiB
 	Internal  bool          // made by Penstock for its own use: MaxRecord may be MaxInternal
+	Delay     time.Duration // how long the stream is Creating
 }
 
 func (s Settings) withDefaults() Settings {
@@ -89,6 +90,7 @@ func (s *Store) Create(ctx context.Context, name core.StreamName, set Settings) 
 	}
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	info := Info{Name: name, ID: newID(), Created: now, Retention: set.Retention, MaxRecord: set.MaxRecord}
+	info.pass(Creating, now, set.Delay)
 	for i, r := range core.EvenRanges(set.Shards) {
 		sh := Shard{
 			ID: core.NewShardID(i), Index: int64(i), Log: shardlog.LogID(fmt.Sprintf("%s-%d", info.ID, i)), Range: r, Created: now.Unix(),

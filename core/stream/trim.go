@@ -29,6 +29,10 @@ func (s *Store) Trim(ctx context.Context, wall time.Time) error {
 }
 
 func (s *Store) trim(ctx context.Context, info Info, wall time.Time) error {
+	if info.Phase == Deleting {
+		_, err := s.DeleteRetired(ctx, info)
+		return err
+	}
 	if info.Intent != nil {
 		if _, err := s.Open(ctx, info.Name); err != nil {
 			return err

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/net/netutil"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/penstock/penstock/core/awsapi"
+	"github.com/penstock/penstock/core/kinesisapi"
+	"github.com/penstock/penstock/core/memory"
+	"github.com/penstock/penstock/pipelines"
+)
+
+// serveConfig is what the flags of serve say.
+type serveConfig struct {
+	runConfig
+	listen    string
+	auth      string
+	pipelines string
+	conns     int
+	api       kinesisapi.Config
+}
+
+func (a *app) serve() *cobra.Command {
+	c := serveConfig{runConfig: runConfig{memory: memory.Default}}
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Serve the Kinesis Data Streams API, and run the pipelines of a folder",
+		Long: "Serve the Kinesis Data Streams API, and run the pipelines of a folder, until stopped. AWS clients need their endpoint\n" +
+			"changed and nothing else. A record is on disk before it is acknowledged.\n\n" +
+			"SIGTERM and ctrl-C end what is under way within --drain; a second one ends the process at once. Nothing is lost either way.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.serveAPI(cmd.Context(), c) },
+	}
+	cmd.Example = "  penstock serve --auth none\n  aws --endpoint-url http://127.0.0.1:4567 kinesis create-stream --stream-name clicks --shard-count 4"
+	cmd.ValidArgsFunction = noFiles
+	dataFlag(cmd, &c.data)
+	f := cmd.Flags()
+	f.StringVar(&c.listen, "listen", "127.0.0.1:4567", "address of the API")
+	f.StringVar(&c.auth, "auth", "", "none: whoever reaches the address may do everything; only at a loopback address")
+	f.StringVar(&c.pipelines, "pipelines", "", "folder of pipeline files (*.yaml) to run beside the API")
+	f.IntVar(&c.conns, "max-connections", 4096, "connections at a time; others wait")
+	f.StringVar(&c.api.Region, "region", "us-east-1", "region in ARNs and signatures")
+	f.StringVar(&c.api.Account, "account", "000000000000", "account id in ARNs")
+	f.DurationVar(&c.api.Delay, "state-delay", 500*time.Millisecond, "how long streams stay CREATING, UPDATING and DELETING; 0s: not at all")
+	f.IntVar(&c.api.ShardLimit, "shard-limit", 10_000, "open shards of all streams together")
+	c.flags(f)
+	return cmd
+}
+
+// serveAPI serves until ctx ends.
+func (a *app) serveAPI(ctx context.Context, c serveConfig) error {
+	if c.auth != "none" {
+		return usage(errors.New("--auth none is the only way to serve yet"))
+	}
+	if c.api.Delay == 0 {
+		c.api.Delay = -1 // as asked for, not the default
+	}
+	if err := c.api.Validate(); err != nil {
+		return usage(err)
+	}
+	files, err := folder(c.pipelines)
+	if err != nil {
+		return usage(err)
+	}
+	var cfg net.ListenConfig
+	l, err := cfg.Listen(ctx, "tcp", c.listen)
+	if err != nil {
+		return fmt.Errorf("--listen %s: %w", c.listen, err)
+	}
+	defer l.Close() //nolint:errcheck // closed by the server before
+	if !l.Addr().(*net.TCPAddr).IP.IsLoopback() {
+		return usage(fmt.Errorf("--listen %s can be reached from other machines and --auth none asks nobody who they are: use 127.0.0.1", c.listen))
+	}
+	c.opts.Stdin = a.in
+	return a.hosting(ctx, c.runConfig, files, func(h *host, specs []*pipelines.Spec) error {
+		return a.serveOn(ctx, c, l, h, specs)
+	})
+}
+
+// serveOn serves at a listener, beside the pipelines.
+func (a *app) serveOn(ctx context.Context, c serveConfig, l net.Listener, h *host, specs []*pipelines.Spec) error {
+	c.api.Log = h.log
+	api, err := kinesisapi.New(ctx, h.node.Streams, h.node.Control, c.api)
+	if err != nil {
+		return err
+	}
+	server := awsapi.HTTPServer(localOnly(true, awsapi.New(api.Service(), awsapi.Config{Memory: h.budget, Log: h.log})), h.log)
+	g, running := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		err := server.Serve(netutil.LimitListener(l, c.conns))
+		if errors.Is(err, http.ErrServerClosed) {
+			return nil
+		}
+		return err
+	})
+	g.Go(func() error {
+		select {
+		case <-running.Done():
+		case <-h.node.Failed():
+			return errors.New("the log failed: start penstock again")
+		}
+		h.admin.setReady(false)
+		ending, stop := context.WithTimeout(context.WithoutCancel(ctx), c.opts.Drain)
+		defer stop()
+		if err := server.Shutdown(ending); err != nil {
+			return errors.Join(fmt.Errorf("requests were under way after %s: %w", c.opts.Drain, err), server.Close())
+		}
+		return nil
+	})
+	h.log.Info("serving", "endpoint", "http://"+l.Addr().String(), "region", c.api.Region, "account", c.api.Account, "auth", c.auth)
+	h.admin.setReady(true)
+	if len(specs) > 0 {
+		u := newRunner(h.node, h.registry, h.metrics, h.log, c.opts, h.progress)
+		g.Go(func() error {
+			err := u.run(running, specs, c.watch, h.admin)
+			if err != nil && ctx.Err() == nil {
+				h.log.Error("pipelines ended; the API goes on", "error", err)
+				<-running.Done()
+			}
+			return err
+		})
+	}
+	return g.Wait()
+}
+
+// folder are the pipeline files of a folder; none of no folder.
+func folder(dir string) ([]string, error) {
+	if dir == "" {
+		return nil, nil
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
+	if err == nil && len(files) == 0 {
+		err = fmt.Errorf("--pipelines %s: no file *.yaml is there", dir)
+	}
+	slices.Sort(files)
+	return files, err
+}

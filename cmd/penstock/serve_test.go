@@ -1,0 +1,52 @@
+package main
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+	"github.com/stretchr/testify/require"
+)
+
+func TestServeTakesRecordsAndArchivesThemUntilItIsStopped(t *testing.T) {
+	dir := t.TempDir()
+	data, folder, lake := filepath.Join(dir, "data"), filepath.Join(dir, "pipelines"), filepath.Join(dir, "lake")
+	require.NoError(t, os.Mkdir(folder, 0o700))
+	newStream(t, data)
+	require.NoError(t, os.WriteFile(filepath.Join(folder, "p.yaml"), []byte("version: 1\nname: p\nsource: {stream: clicks, decode: {json: {}}}\nsink: {file: {path: "+lake+", format: {ndjson: {}}}}\n"), 0o600))
+	address, admin := freeAddress(t), freeAddress(t)
+	c := spawn(t, "serve", "--auth", "none", "--listen", address, "--data", data, "--pipelines", folder, "--admin", admin)
+	require.Eventually(t, func() bool { code, _ := get(t, admin, "/readyz"); return code == http.StatusOK }, 20*time.Second, 10*time.Millisecond)
+	client := kinesis.New(kinesis.Options{
+		BaseEndpoint: aws.String("http://" + address), Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("key", "secret", ""),
+	})
+	for range 3 {
+		_, err := client.PutRecord(t.Context(), &kinesis.PutRecordInput{StreamName: aws.String("clicks"), PartitionKey: aws.String("a"), Data: []byte(`{"n": 7}`)})
+		require.NoError(t, err)
+	}
+	c.signal(syscall.SIGTERM)
+	c.ends(20 * time.Second)
+	require.Equal(t, exitOK, c.cmd.ProcessState.ExitCode(), c.said)
+	require.Equal(t, []int{7, 7, 7}, numbers(t, lake), "a stop delivers what was put")
+}
+
+func TestServeRefusesWhatIsNotSafe(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	for flags, want := range map[string]string{
+		"--auth none --listen 0.0.0.0:0":                         "asks nobody who they are: use 127.0.0.1",
+		"--listen 127.0.0.1:0":                                   "--auth none",
+		"--auth none --listen 127.0.0.1:0 --account 12":          "12 digits",
+		"--auth none --listen 127.0.0.1:0 --pipelines /not/here": "no file *.yaml",
+	} {
+		code, _, errOut := command(t, append([]string{"serve", "--data", data}, strings.Fields(flags)...)...)
+		require.Equal(t, exitUsage, code, flags)
+		require.Contains(t, errOut, want, flags)
+	}
+}

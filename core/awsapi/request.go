@@ -1,0 +1,126 @@
+package awsapi
+
+import (
+	"context"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/penstock/penstock/core/awsapi/wire"
+	"github.com/penstock/penstock/core/memory"
+)
+
+// Content types of the protocols.
+const (
+	typeJSON  = "application/x-amz-json-1.1"
+	typeCBOR  = "application/x-amz-cbor-1.1"
+	typeRPCv2 = "application/cbor"
+	smithyRPC = "rpc-v2-cbor" // the value of the header Smithy-Protocol
+)
+
+func contentType(p wire.Protocol) string {
+	return [...]string{wire.JSON: typeJSON, wire.CBOR: typeCBOR, wire.RPCv2: typeRPCv2}[p]
+}
+
+// identify finds the protocol and the operation of a request. Beside RPC v2, the path says nothing.
+func (s *Server) identify(r *http.Request) (wire.Protocol, string, error) {
+	if r.Method != http.MethodPost {
+		return wire.JSON, "", &Error{codeUnknown, http.StatusNotFound, "Requests are sent with POST, not " + r.Method + "."}
+	}
+	if p := r.Header.Get("Smithy-Protocol"); p != "" {
+		op, ok := strings.CutPrefix(r.URL.Path, "/service/"+s.service.Target+"/operation/")
+		if p != smithyRPC || !ok {
+			return wire.RPCv2, "", &Error{codeUnknown, http.StatusNotFound, "Smithy protocol " + p + " with path " + r.URL.Path + " is not known here."}
+		}
+		return wire.RPCv2, op, nil
+	}
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	p := wire.JSON
+	switch {
+	case err == nil && kind == typeCBOR:
+		p = wire.CBOR
+	case err == nil && (kind == typeJSON || kind == "application/json"):
+	default:
+		return wire.JSON, "", &Error{codeUnknown, http.StatusNotFound, "The content type has to be " + typeJSON + ", " + typeCBOR + " or that of Smithy RPC v2 CBOR."}
+	}
+	op, ok := strings.CutPrefix(r.Header.Get("X-Amz-Target"), s.service.Target+".")
+	if !ok {
+		return p, "", Refuse(codeUnknown, "The header X-Amz-Target has to name an operation as %s.Operation.", s.service.Target)
+	}
+	return p, op, nil
+}
+
+// room is how long a request waits for memory before it is turned away.
+const room = 500 * time.Millisecond
+
+// body reads a request's body, for which memory is taken from the process's budget before it is allocated. The caller
+// gives both back.
+func (s *Server) body(ctx context.Context, r *http.Request) (*[]byte, *memory.Room, error) {
+	size := r.ContentLength
+	if size > s.cfg.MaxBody {
+		return nil, nil, tooLarge(s.cfg.MaxBody)
+	}
+	if size < 0 {
+		size = s.cfg.MaxBody // sent in chunks: it may become as large
+	}
+	waiting, stop := context.WithTimeout(ctx, room)
+	defer stop()
+	taken, err := s.memory.Take(waiting, 3*size+s.cfg.MaxAnswer) // the body, what it is decoded to, the batch, the answer
+	if err != nil {
+		return nil, nil, unavailable("no memory is free for another request")
+	}
+	buf := bodies.Get().(*[]byte)
+	*buf, err = readAll((*buf)[:0], http.MaxBytesReader(nil, r.Body, s.cfg.MaxBody), r.ContentLength)
+	if err != nil {
+		taken.Give()
+		var large *http.MaxBytesError
+		if errors.As(err, &large) {
+			return nil, nil, tooLarge(s.cfg.MaxBody)
+		}
+		return nil, nil, Refuse(codeSerialization, "The body could not be read to its end.")
+	}
+	return buf, taken, nil
+}
+
+func tooLarge(limit int64) error {
+	return &Error{codeTooLarge, http.StatusRequestEntityTooLarge, "A request may have at most " + mib(limit) + "."}
+}
+
+// bodies are buffers for bodies and answers.
+var bodies = sync.Pool{New: func() any { return new([]byte) }}
+
+// keep is the largest buffer that is kept for the next request.
+const keep = 4 << 20
+
+func giveBack(buf *[]byte) {
+	if cap(*buf) <= keep {
+		bodies.Put(buf)
+	}
+}
+
+// readAll appends all of r to buf. Where the length is said, that much is read; it is allocated as it comes.
+func readAll(buf []byte, r io.Reader, length int64) ([]byte, error) {
+	const first = 512 << 10
+	if want := int(min(max(length+1, 512), first)); cap(buf) < want {
+		buf = make([]byte, 0, want)
+	}
+	for {
+		if len(buf) == cap(buf) {
+			more := make([]byte, len(buf), int(min(max(length+1, int64(2*cap(buf))), int64(4*cap(buf)))))
+			copy(more, buf)
+			buf = more
+		}
+		n, err := r.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
+		if errors.Is(err, io.EOF) {
+			return buf, nil
+		}
+		if err != nil {
+			return buf, err
+		}
+	}
+}

@@ -1,0 +1,178 @@
+package awsapi
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"github.com/penstock/penstock/core/awsapi/wire"
+	"github.com/penstock/penstock/core/memory"
+)
+
+// Service is what is served.
+type Service struct {
+	Name       string // in ARNs and signatures, such as kinesis
+	Target     string // the prefix of X-Amz-Target, such as Kinesis_20131202
+	Operations []Operation
+}
+
+// Config has a server's settings; zero means the documented default.
+type Config struct {
+	MaxBody   int64          // bytes of a request. Default 15 MiB: 10 MiB of records in base64, with names and keys
+	MaxAnswer int64          // bytes that an answer's making is counted as. Default 256 KiB
+	Memory    *memory.Budget // of the process; nil: without bounds
+	Log       *slog.Logger   // failures of the server, and at debug level every request. Default: none
+	Observe   func(Outcome)  // told of every request. May be nil
+}
+
+// Outcome is what became of a request.
+type Outcome struct {
+	Call
+	Code  string // of the error; empty if there was none
+	In    int    // bytes of the request's document
+	Out   int
+	Took  time.Duration
+	Agent string
+}
+
+func (c Config) withDefaults() Config {
+	if c.MaxBody == 0 {
+		c.MaxBody = 15 << 20
+	}
+	if c.MaxAnswer == 0 {
+		c.MaxAnswer = 256 << 10
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Observe == nil {
+		c.Observe = func(Outcome) {}
+	}
+	return c
+}
+
+// Server serves one service. It is an http.Handler.
+type Server struct {
+	service    Service
+	cfg        Config
+	operations map[string]*Operation
+	memory     *memory.Holder
+}
+
+// New returns the server of a service. It panics if two operations have one name.
+func New(service Service, cfg Config) *Server {
+	s := &Server{service: service, cfg: cfg.withDefaults(), operations: map[string]*Operation{}}
+	s.memory = s.cfg.Memory.Holder()
+	for i := range service.Operations {
+		op := &service.Operations[i]
+		if s.operations[op.Name] != nil {
+			panic("awsapi: two operations " + op.Name)
+		}
+		s.operations[op.Name] = op
+	}
+	return s
+}
+
+// ServeHTTP answers one request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c := &Call{RequestID: requestID(), Began: time.Now()}
+	h := w.Header()
+	h["X-Amzn-Requestid"] = []string{c.RequestID}
+	h.Set("X-Amz-Id-2", extendedID())
+	o := Outcome{Agent: r.UserAgent()}
+	out := bodies.Get().(*[]byte)
+	defer giveBack(out)
+	err := s.serve(r, c, out, &o)
+	status := http.StatusOK
+	if err != nil {
+		e := answer(err)
+		if e.Status >= http.StatusInternalServerError && e.Code == codeInternal {
+			s.cfg.Log.Error("request failed", "request", c.RequestID, "operation", c.Operation, "error", err)
+		}
+		o.Code, status = e.Code, e.Status
+		*out = wire.Append(c.Protocol, (*out)[:0], &failure{e.Code, e.Message})
+		if status == http.StatusServiceUnavailable {
+			h.Set("Retry-After", "1")
+		}
+	}
+	h["Content-Type"] = []string{contentType(c.Protocol)}
+	if c.Protocol == wire.RPCv2 {
+		h.Set("Smithy-Protocol", smithyRPC)
+	}
+	h["Content-Length"] = []string{strconv.Itoa(len(*out))}
+	w.WriteHeader(status)
+	_, _ = w.Write(*out) // the caller is gone
+	o.Call, o.Out, o.Took = *c, len(*out), time.Since(c.Began)
+	s.cfg.Log.Debug("request", "request", c.RequestID, "operation", c.Operation, "code", o.Code, "in", o.In, "out", o.Out, "took", o.Took, "remote", r.RemoteAddr)
+	s.cfg.Observe(o)
+}
+
+// failure is the document of an error.
+type failure struct {
+	Type    string `aws:"__type,required"`
+	Message string `aws:"message,required"`
+}
+
+// serve does what a request asks for, and puts the answer's document in out.
+func (s *Server) serve(r *http.Request, c *Call, out *[]byte, o *Outcome) (err error) {
+	*out = (*out)[:0]
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	if c.Protocol, c.Operation, err = s.identify(r); err != nil {
+		return err
+	}
+	op := s.operations[c.Operation]
+	if op == nil {
+		name := c.Operation
+		c.Operation = "" // a client's word, of any length
+		return Refuse(codeUnknown, "%s has no operation %.100q.", s.service.Name, name)
+	}
+	doc, taken, err := s.body(r.Context(), r)
+	if err != nil {
+		return err
+	}
+	defer taken.Give()
+	defer giveBack(doc)
+	o.In = len(*doc)
+	ctx, stop := context.WithTimeout(r.Context(), longest)
+	defer stop()
+	*out, err = op.run(ctx, c, *doc, *out)
+	return err
+}
+
+// longest is how long an operation may take. Clients of AWS give up after a minute at most.
+const longest = 50 * time.Second
+
+// requestID is a new one, in the form of a UUID.
+func requestID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	var t [36]byte
+	hex.Encode(t[:8], b[:4])
+	hex.Encode(t[9:13], b[4:6])
+	hex.Encode(t[14:18], b[6:8])
+	hex.Encode(t[19:23], b[8:10])
+	hex.Encode(t[24:], b[10:])
+	t[8], t[13], t[18], t[23] = '-', '-', '-', '-'
+	return string(t[:])
+}
+
+// extendedID is what AWS's support asks for beside the request's id; it says nothing here, and clients print it.
+func extendedID() string {
+	var b [48]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return base64.StdEncoding.EncodeToString(b[:])
+}
+
+func mib(n int64) string { return strconv.FormatInt(n>>20, 10) + " MiB" }

@@ -1,0 +1,94 @@
+package kinesisapi
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/penstock/penstock/core/awsapi"
+	"github.com/penstock/penstock/core/control"
+	"github.com/penstock/penstock/core/stream"
+)
+
+// Config has the API's settings; zero means the documented default.
+type Config struct {
+	Region     string        // default us-east-1
+	Account    string        // of 12 digits. Default 000000000000
+	Delay      time.Duration // how long streams are CREATING, UPDATING and DELETING; < 0: not at all. Default 500 ms
+	ShardLimit int           // open shards of all streams. Default 10,000
+	Log        *slog.Logger  // default: none
+}
+
+func (c Config) withDefaults() Config {
+	if c.Region == "" {
+		c.Region = "us-east-1"
+	}
+	if c.Account == "" {
+		c.Account = "000000000000"
+	}
+	if c.Delay == 0 {
+		c.Delay = 500 * time.Millisecond
+	}
+	if c.ShardLimit == 0 {
+		c.ShardLimit = stream.MaxShards
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// Validate says what of the settings is wrong.
+func (c Config) Validate() error {
+	c = c.withDefaults()
+	if len(c.Account) != 12 || !digits(c.Account) {
+		return fmt.Errorf("an account id has 12 digits, not %q", c.Account)
+	}
+	return nil
+}
+
+func digits(s string) bool {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// API is the operations of Kinesis Data Streams. It is safe for concurrent use.
+type API struct {
+	streams *stream.Store
+	cfg     Config
+	tokens  *sealer
+}
+
+// New returns the API of the streams in a store. The key that it seals iterators with stands in the control store, so
+// they outlive a restart.
+func New(ctx context.Context, streams *stream.Store, store *control.Store, cfg Config) (*API, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	tokens, err := newSealer(ctx, store)
+	if err != nil {
+		return nil, err
+	}
+	return &API{streams: streams, cfg: cfg.withDefaults(), tokens: tokens}, nil
+}
+
+// Service is the table of the operations.
+func (a *API) Service() awsapi.Service {
+	return awsapi.Service{Name: "kinesis", Target: "Kinesis_20131202", Operations: []awsapi.Operation{
+		awsapi.Void("CreateStream", a.createStream),
+		awsapi.Void("DeleteStream", a.deleteStream),
+		awsapi.Op("DescribeStream", a.describeStream),
+		awsapi.Op("DescribeStreamSummary", a.describeStreamSummary),
+		awsapi.Op("ListStreams", a.listStreams),
+		awsapi.Op("ListShards", a.listShards),
+		awsapi.Op("PutRecord", a.putRecord),
+		awsapi.Op("PutRecords", a.putRecords),
+		awsapi.Op("GetShardIterator", a.getShardIterator),
+		awsapi.Op("GetRecords", a.getRecords),
+	}}
+}

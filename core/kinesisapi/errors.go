@@ -1,0 +1,54 @@
+package kinesisapi
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/penstock/penstock/core"
+	"github.com/penstock/penstock/core/awsapi"
+	"github.com/penstock/penstock/core/shardlog"
+	"github.com/penstock/penstock/core/stream"
+)
+
+// Codes of the service's errors.
+const (
+	codeArgument    = "InvalidArgumentException"
+	codeNotFound    = "ResourceNotFoundException"
+	codeInUse       = "ResourceInUseException"
+	codeLimit       = "LimitExceededException"
+	codeThroughput  = "ProvisionedThroughputExceededException"
+	codeExpired     = "ExpiredIteratorException"
+	codeExpiredNext = "ExpiredNextTokenException"
+	codeInternal    = "InternalFailureException"
+)
+
+func invalid(format string, args ...any) error { return awsapi.Refuse(codeArgument, format, args...) }
+
+func (a *API) noStream(name core.StreamName) error {
+	return awsapi.Refuse(codeNotFound, "Stream %s under account %s not found.", name, a.cfg.Account)
+}
+
+func (a *API) noShard(shard string, name core.StreamName) error {
+	return awsapi.Refuse(codeNotFound, "Shard %s in stream %s under account %s does not exist", shard, name, a.cfg.Account)
+}
+
+// busy says that an operation needs the stream to be ACTIVE.
+func (a *API) busy(name core.StreamName, is stream.Status) error {
+	return awsapi.Refuse(codeInUse, "Stream %s under account %s not ACTIVE, instead in state %s", name, a.cfg.Account, is)
+}
+
+// explain makes an error of the store an answer, as far as it is the caller's affair.
+func (a *API) explain(name core.StreamName, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, stream.ErrNotFound), errors.Is(err, shardlog.ErrNotFound):
+		return a.noStream(name)
+	case errors.Is(err, stream.ErrBusy):
+		return awsapi.Refuse(codeInUse, "Stream %s under account %s is being changed.", name, a.cfg.Account)
+	case errors.Is(err, core.ErrThrottled):
+		return &awsapi.Error{Code: codeThroughput, Status: http.StatusBadRequest, Message: fmt.Sprintf("The log has no room just now; slow down. Stream %s under account %s.", name, a.cfg.Account)}
+	}
+	return err
+}

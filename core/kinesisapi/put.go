@@ -1,0 +1,101 @@
+package kinesisapi
+
+import (
+	"context"
+	"errors"
+
+	"github.com/penstock/penstock/core"
+	"github.com/penstock/penstock/core/awsapi"
+	"github.com/penstock/penstock/core/stream"
+)
+
+// maxPutBytes is the most that one PutRecords may hold, keys and data.
+const maxPutBytes = 10 << 20
+
+func (a *API) putRecord(ctx context.Context, _ *awsapi.Call, in *putRecordInput) (*putRecordOutput, error) {
+	t, err := a.live(ctx, in.StreamName, in.StreamARN)
+	if err != nil {
+		return nil, err
+	}
+	rec, err := record(in.PartitionKey, in.ExplicitHashKey, in.Data)
+	if err != nil {
+		return nil, err
+	}
+	if in.SequenceNumberForOrdering != "" {
+		if err := t.Owns(ctx, core.SequenceNumber(in.SequenceNumberForOrdering)); err != nil {
+			return nil, invalid("SequenceNumberForOrdering %s is not of stream %s under account %s.", in.SequenceNumberForOrdering, t.info.Name, a.cfg.Account)
+		}
+	}
+	if err := fits(t.info, rec); err != nil {
+		return nil, err
+	}
+	results, err := t.Put(ctx, []stream.Record{rec})
+	if err == nil {
+		err = results[0].Err
+	}
+	if err != nil {
+		return nil, a.explain(t.info.Name, err)
+	}
+	return &putRecordOutput{ShardID: string(results[0].Shard), SequenceNumber: string(results[0].Seq)}, nil
+}
+
+func (a *API) putRecords(ctx context.Context, c *awsapi.Call, in *putRecordsInput) (*putRecordsOutput, error) {
+	t, err := a.live(ctx, in.StreamName, in.StreamARN)
+	if err != nil {
+		return nil, err
+	}
+	records := make([]stream.Record, len(in.Records))
+	size := 0
+	for i, e := range in.Records {
+		if records[i], err = record(e.PartitionKey, e.ExplicitHashKey, e.Data); err != nil {
+			return nil, err
+		}
+		if err := fits(t.info, records[i]); err != nil {
+			return nil, err
+		}
+		size += len(e.PartitionKey) + len(e.Data)
+	}
+	if size > maxPutBytes {
+		return nil, invalid("Records size exceeds 10 MB limit")
+	}
+	results, err := t.Put(ctx, records)
+	if err != nil {
+		return nil, a.explain(t.info.Name, err)
+	}
+	out := &putRecordsOutput{Records: make([]putRecordsResultEntry, len(results))}
+	for i, r := range results {
+		e := &out.Records[i]
+		switch {
+		case r.Err == nil:
+			e.SequenceNumber, e.ShardID = string(r.Seq), string(r.Shard)
+			continue
+		case errors.Is(r.Err, core.ErrThrottled):
+			e.ErrorCode, e.ErrorMessage = codeThroughput, "Rate exceeded for shard "+string(r.Shard)+" in stream "+string(t.info.Name)+" under account "+a.cfg.Account+"."
+		default:
+			e.ErrorCode, e.ErrorMessage = codeInternal, "Internal service failure."
+			a.cfg.Log.Error("record not put", "request", c.RequestID, "stream", t.info.Name, "shard", r.Shard, "error", r.Err)
+		}
+		out.FailedRecordCount++
+	}
+	return out, nil
+}
+
+func record(key, hash string, data []byte) (stream.Record, error) {
+	r := stream.Record{Key: key, Data: data}
+	if hash != "" {
+		k, err := core.ParseHashKey(hash)
+		if err != nil {
+			return r, invalid("Invalid ExplicitHashKey. ExplicitHashKey must be in the range: [0, 2^128-1]. Specified value was %s", hash)
+		}
+		r.Hash = &k
+	}
+	return r, nil
+}
+
+// fits refuses a record that is larger than its stream takes; AWS refuses the whole call then.
+func fits(info stream.Info, r stream.Record) error {
+	if size := len(r.Key) + len(r.Data); int64(size) > info.MaxRecord {
+		return invalid("Record of %d bytes exceeds the maximum record size of the stream, %d KiB.", size, info.MaxRecord>>10)
+	}
+	return nil
+}

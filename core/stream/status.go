@@ -1,0 +1,63 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/penstock/penstock/core"
+)
+
+// Status is what a stream says of itself. A change is made at once; the phases after it are for clients that were
+// written for a service that takes its time.
+type Status string
+
+// The states of a stream.
+const (
+	Active   Status = "ACTIVE"
+	Creating Status = "CREATING"
+	Updating Status = "UPDATING"
+	Deleting Status = "DELETING"
+)
+
+// ErrBusy says that a stream is being changed. Wait until it is Active.
+var ErrBusy = errors.New("stream is being changed")
+
+// Status is the stream's at a time.
+func (i Info) Status(now time.Time) Status {
+	if i.Phase == Deleting || i.Phase != "" && now.Before(i.Until) {
+		return i.Phase
+	}
+	return Active
+}
+
+// pass makes the stream be in a phase for a while.
+func (i *Info) pass(phase Status, now time.Time, delay time.Duration) {
+	i.Phase, i.Until = "", time.Time{}
+	if delay > 0 {
+		i.Phase, i.Until = phase, now.Add(delay).UTC()
+	}
+}
+
+// Retire makes a stream Deleting: it takes no more records, and Trim deletes it once the delay is over.
+func (s *Store) Retire(ctx context.Context, name core.StreamName, delay time.Duration) error {
+	return s.update(ctx, name, func(i *Info) error {
+		if i.Phase == Deleting {
+			return fmt.Errorf("stream %s: %w", name, ErrBusy)
+		}
+		i.Phase, i.Until = Deleting, time.Now().Add(delay).UTC()
+		return nil
+	})
+}
+
+// DeleteRetired deletes a stream that was retired, once its delay is over; it returns how long that will be.
+func (s *Store) DeleteRetired(ctx context.Context, info Info) (wait time.Duration, err error) {
+	if info.Phase != Deleting {
+		return 0, nil
+	}
+	if wait = time.Until(info.Until); wait > 0 {
+		return wait, nil
+	}
+	return 0, s.Delete(ctx, info.Name)
+}
