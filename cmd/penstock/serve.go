@@ -95,6 +95,7 @@ func (a *app) serveOn(ctx context.Context, c serveConfig, l net.Listener, h *hos
 		return err
 	}
 	server := awsapi.HTTPServer(localOnly(true, awsapi.New(api.Service(), awsapi.Config{Memory: h.budget, Log: h.log})), h.log)
+	server.RegisterOnShutdown(api.EndSubscriptions)
 	g, running := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		err := server.Serve(netutil.LimitListener(l, c.conns))

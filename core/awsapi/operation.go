@@ -2,6 +2,7 @@ package awsapi
 
 import (
 	"context"
+	"net/http"
 	"time"
 
 	"github.com/penstock/penstock/core/awsapi/wire"
@@ -13,38 +14,58 @@ type Call struct {
 	RequestID string
 	Began     time.Time
 	Protocol  wire.Protocol
+
+	begun bool // the answer was, with events
 }
 
 // Operation is one of a service.
 type Operation struct {
-	Name string
-	// run reads the document, does what it asks for and appends the answer's document to dst.
-	run func(ctx context.Context, c *Call, doc, dst []byte) ([]byte, error)
+	Name   string
+	events bool // it answers with a stream of them
+	// prepare reads the document; what it returns does what the document asks for.
+	prepare func(c *Call, doc []byte) (work, error)
+}
+
+// work does what a request asks for and appends the answer's document to dst.
+type work func(ctx context.Context, w http.ResponseWriter, dst []byte) ([]byte, error)
+
+// read is the document of a request as a struct.
+func read[In any](c *Call, doc []byte) (*In, error) {
+	in := new(In)
+	return in, wire.Decode(c.Protocol, doc, in)
 }
 
 // Op is an operation that answers with a document. handle is only called with documents that keep to the constraints
 // of In; its error should be an *Error, and is the server's own failure otherwise.
 func Op[In, Out any](name string, handle func(context.Context, *Call, *In) (*Out, error)) Operation {
-	return Operation{Name: name, run: func(ctx context.Context, c *Call, doc, dst []byte) ([]byte, error) {
-		in := new(In)
-		if err := wire.Decode(c.Protocol, doc, in); err != nil {
-			return nil, err
-		}
-		out, err := handle(ctx, c, in)
-		if err != nil {
-			return nil, err
-		}
-		return wire.Append(c.Protocol, dst, out), nil
+	return Operation{Name: name, prepare: func(c *Call, doc []byte) (work, error) {
+		in, err := read[In](c, doc)
+		return func(ctx context.Context, _ http.ResponseWriter, dst []byte) ([]byte, error) {
+			out, err := handle(ctx, c, in)
+			if err != nil {
+				return nil, err
+			}
+			return wire.Append(c.Protocol, dst, out), nil
+		}, err
 	}}
 }
 
 // Void is an operation whose answer has no document.
 func Void[In any](name string, handle func(context.Context, *Call, *In) error) Operation {
-	return Operation{Name: name, run: func(ctx context.Context, c *Call, doc, dst []byte) ([]byte, error) {
-		in := new(In)
-		if err := wire.Decode(c.Protocol, doc, in); err != nil {
-			return nil, err
-		}
-		return dst, handle(ctx, c, in)
+	return Operation{Name: name, prepare: func(c *Call, doc []byte) (work, error) {
+		in, err := read[In](c, doc)
+		return func(ctx context.Context, _ http.ResponseWriter, dst []byte) ([]byte, error) { return dst, handle(ctx, c, in) }, err
+	}}
+}
+
+// Events is an operation that answers with a stream of events for as long as handle takes. An error before the first
+// event is answered as that of any operation, one after it as an event. The struct of the request must have no blobs.
+func Events[In any](name string, handle func(context.Context, *Call, *In, *Sender) error) Operation {
+	return Operation{Name: name, events: true, prepare: func(c *Call, doc []byte) (work, error) {
+		in, err := read[In](c, doc)
+		return func(ctx context.Context, w http.ResponseWriter, dst []byte) ([]byte, error) {
+			s := &Sender{call: c, w: w, control: http.NewResponseController(w)}
+			return dst, s.end(handle(ctx, c, in, s))
+		}, err
 	}}
 }

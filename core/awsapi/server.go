@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/penstock/penstock/core/awsapi/wire"
@@ -89,8 +90,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	o := Outcome{Agent: r.UserAgent()}
 	out := bodies.Get().(*[]byte)
 	defer giveBack(out)
-	err := s.serve(r, c, out, &o)
+	err := s.serve(w, r, c, out, &o)
 	status := http.StatusOK
+	if c.begun {
+		s.told(r, c, o)
+		return
+	}
 	if err != nil {
 		e := answer(err)
 		if e.Status >= http.StatusInternalServerError && e.Code == codeInternal {
@@ -108,8 +113,14 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	h["Content-Length"] = []string{strconv.Itoa(len(*out))}
 	w.WriteHeader(status)
-	_, _ = w.Write(*out) // the caller is gone
-	o.Call, o.Out, o.Took = *c, len(*out), time.Since(c.Began)
+	_, _ = w.Write(*out) // the caller may be gone
+	o.Out = len(*out)
+	s.told(r, c, o)
+}
+
+// told tells of a request that was answered.
+func (s *Server) told(r *http.Request, c *Call, o Outcome) {
+	o.Call, o.Took = *c, time.Since(c.Began)
 	s.cfg.Log.Debug("request", "request", c.RequestID, "operation", c.Operation, "code", o.Code, "in", o.In, "out", o.Out, "took", o.Took, "remote", r.RemoteAddr)
 	s.cfg.Observe(o)
 }
@@ -121,7 +132,7 @@ type failure struct {
 }
 
 // serve does what a request asks for, and puts the answer's document in out.
-func (s *Server) serve(r *http.Request, c *Call, out *[]byte, o *Outcome) (err error) {
+func (s *Server) serve(w http.ResponseWriter, r *http.Request, c *Call, out *[]byte, o *Outcome) (err error) {
 	*out = (*out)[:0]
 	defer func() {
 		if p := recover(); p != nil {
@@ -141,12 +152,24 @@ func (s *Server) serve(r *http.Request, c *Call, out *[]byte, o *Outcome) (err e
 	if err != nil {
 		return err
 	}
-	defer taken.Give()
-	defer giveBack(doc)
+	release := sync.OnceFunc(func() {
+		taken.Give()
+		giveBack(doc)
+	})
+	defer release()
 	o.In = len(*doc)
+	do, err := op.prepare(c, *doc)
+	if err != nil {
+		return err
+	}
+	if op.events {
+		release()
+		_, err = do(r.Context(), w, nil)
+		return err
+	}
 	ctx, stop := context.WithTimeout(r.Context(), longest)
 	defer stop()
-	*out, err = op.run(ctx, c, *doc, *out)
+	*out, err = do(ctx, w, *out)
 	return err
 }
 

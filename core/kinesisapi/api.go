@@ -62,6 +62,8 @@ type API struct {
 	streams *stream.Store
 	cfg     Config
 	tokens  *sealer
+
+	subscribers subscribers
 }
 
 // New returns the API of the streams in a store. The key that it seals iterators with stands in the control store, so
@@ -90,5 +92,6 @@ func (a *API) Service() awsapi.Service {
 		awsapi.Op("PutRecords", a.putRecords),
 		awsapi.Op("GetShardIterator", a.getShardIterator),
 		awsapi.Op("GetRecords", a.getRecords),
+		awsapi.Events("SubscribeToShard", a.subscribeToShard),
 	}}
 }

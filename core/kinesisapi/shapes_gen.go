@@ -442,7 +442,7 @@ type streamSummary struct {
 
 type subscribeToShardEvent struct {
 	Records                    []recordShape `aws:"Records,required"`
-	ContinuationSequenceNumber string        `aws:"ContinuationSequenceNumber,required" pattern:"0|([1-9]\\d{0,128})"`
+	ContinuationSequenceNumber string        `aws:"ContinuationSequenceNumber" pattern:"0|([1-9]\\d{0,128})"`
 	MillisBehindLatest         int64         `aws:"MillisBehindLatest,required" range:"0,"`
 	ChildShards                []childShard  `aws:"ChildShards"`
 }

@@ -211,3 +211,33 @@ func (s *Stream) Owns(ctx context.Context, seq core.SequenceNumber) error {
 	}
 	return fmt.Errorf("sequence number %s is of no shard of stream %s: %w", seq, s.name, core.ErrInvalid)
 }
+
+// Behind is how old a record of a shard is that arrived at a time, if others arrived after it; else 0.
+func (s *Stream) Behind(ctx context.Context, id core.ShardID, arrived time.Time) (time.Duration, error) {
+	v, err := s.view(ctx)
+	if err != nil {
+		return 0, err
+	}
+	sh, err := v.shard(id)
+	if err != nil {
+		return 0, err
+	}
+	tail, err := s.store.engine.Tail(ctx, sh.Log)
+	if err != nil {
+		return 0, fmt.Errorf("find the end of %s: %w", id, err)
+	}
+	if !tail.Arrival.After(arrived) {
+		return 0, nil
+	}
+	return max(0, time.Since(arrived)), nil
+}
+
+// Start is the sequence number before every record of a shard.
+func (s *Stream) Start(ctx context.Context, id core.ShardID) (core.SequenceNumber, error) {
+	v, err := s.view(ctx)
+	if err != nil {
+		return "", err
+	}
+	sh, err := v.shard(id)
+	return sh.Start, err
+}

@@ -37,6 +37,12 @@ type shape struct {
 	members []member
 }
 
+// requires reports whether a member is required. The continuation of an event is, by the model; the service leaves it
+// out at the end of a shard, which is how KCL knows that there is nothing to continue.
+func (s *shape) requires(name string) bool {
+	return slices.Contains(s.Required, name) && name != "ContinuationSequenceNumber"
+}
+
 type member struct {
 	name string
 	ref  ref
@@ -162,7 +168,7 @@ func fieldName(n string) string {
 // goType is a member's type. An optional struct is a pointer, and so is a number of a request that may be zero and be
 // left out.
 func (m *model) goType(mem member, s, in *shape, request bool) string {
-	optional := !slices.Contains(in.Required, mem.name)
+	optional := !in.requires(mem.name)
 	t := m.plainType(mem.ref.Shape)
 	if s.Type == "structure" && optional || request && optional && t == "int32" && s.Min != nil && *s.Min == 0 {
 		return "*" + t
@@ -197,7 +203,7 @@ func (m *model) plainType(name string) string {
 
 func (m *model) tag(mem member, s, in *shape) string {
 	tag := mem.name
-	if slices.Contains(in.Required, mem.name) {
+	if in.requires(mem.name) {
 		tag += ",required"
 	}
 	tags := []string{"aws:" + strconv.Quote(tag)}

@@ -1,0 +1,83 @@
+package awsapi
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws/protocol/eventstream"
+
+	"github.com/penstock/penstock/core/awsapi/wire"
+)
+
+const typeEvents = "application/vnd.amazon.eventstream"
+
+// stalled is how long a client may read nothing of a stream of events before it is let go.
+const stalled = 30 * time.Second
+
+// Sender sends the events of one answer. It is not safe for concurrent use.
+type Sender struct {
+	call    *Call
+	w       http.ResponseWriter
+	control *http.ResponseController
+	encoder *eventstream.Encoder
+	buf     bytes.Buffer
+	doc     []byte
+}
+
+// Begin answers that events will come, before there is any. Clients wait for it.
+func (s *Sender) Begin() error {
+	if s.call.begun {
+		return nil
+	}
+	s.call.begun, s.encoder = true, eventstream.NewEncoder()
+	h := s.w.Header()
+	h.Set("Content-Type", typeEvents)
+	if s.call.Protocol == wire.RPCv2 {
+		h.Set("Smithy-Protocol", smithyRPC)
+	}
+	s.w.WriteHeader(http.StatusOK)
+	return s.frame("event", ":event-type", "initial-response", &struct{}{})
+}
+
+// Send sends one event, whose document is the struct that from points to. It waits while the client does not read; an
+// error says that the client is gone.
+func (s *Sender) Send(event string, from any) error {
+	if err := s.Begin(); err != nil {
+		return err
+	}
+	return s.frame("event", ":event-type", event, from)
+}
+
+func (s *Sender) frame(message, typeHeader, name string, from any) error {
+	s.doc = wire.Append(s.call.Protocol, s.doc[:0], from)
+	m := eventstream.Message{Payload: s.doc}
+	m.Headers.Set(":message-type", eventstream.StringValue(message))
+	m.Headers.Set(typeHeader, eventstream.StringValue(name))
+	m.Headers.Set(":content-type", eventstream.StringValue(contentType(s.call.Protocol)))
+	s.buf.Reset()
+	if err := s.encoder.Encode(&s.buf, m); err != nil {
+		return fmt.Errorf("encode an event of %d bytes: %w", len(s.doc), err)
+	}
+	if err := s.control.SetWriteDeadline(time.Now().Add(stalled)); err != nil {
+		return err
+	}
+	if _, err := s.w.Write(s.buf.Bytes()); err != nil {
+		return err
+	}
+	return s.control.Flush()
+}
+
+// end ends the answer with the handler's error, which is an event once others were sent.
+func (s *Sender) end(err error) error {
+	switch {
+	case !s.call.begun && err != nil:
+		return err
+	case err == nil:
+		return s.Begin()
+	}
+	e := answer(err)
+	_ = s.frame("exception", ":exception-type", e.Code, &failure{e.Code, e.Message}) // the client may be gone
+	return err
+}

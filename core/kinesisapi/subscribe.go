@@ -1,0 +1,165 @@
+package kinesisapi
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/penstock/penstock/core"
+	"github.com/penstock/penstock/core/awsapi"
+	"github.com/penstock/penstock/core/shardlog"
+	"github.com/penstock/penstock/core/stream"
+)
+
+const (
+	// subscriptionLife is how long one call of SubscribeToShard lasts; clients call again then.
+	subscriptionLife = 5 * time.Minute
+	// heartbeat is how often an event is sent when nothing is put. KCL gives up after 35 s without one.
+	heartbeat = 2 * time.Second
+	// Bounds of one event.
+	eventRecords = 1000
+	eventBytes   = 1 << 20
+)
+
+func (a *API) subscribeToShard(ctx context.Context, _ *awsapi.Call, in *subscribeToShardInput, send *awsapi.Sender) error {
+	t, err := a.consumerStream(ctx, in.ConsumerARN)
+	if err != nil {
+		return err
+	}
+	p, err := startAt(in.StartingPosition.Type, in.StartingPosition.SequenceNumber, in.StartingPosition.Timestamp)
+	if err != nil {
+		return err
+	}
+	after, err := a.fix(ctx, t, in.ShardID, p)
+	if err != nil {
+		return err
+	}
+	ctx, done, err := a.subscribers.take(ctx, in.ConsumerARN, in.ShardID)
+	if err != nil {
+		return err
+	}
+	defer done()
+	ctx, stop := context.WithTimeoutCause(ctx, subscriptionLife, errOver)
+	defer stop()
+	s := &subscription{api: a, target: t, shard: core.ShardID(in.ShardID), after: after, send: send}
+	err = s.run(ctx)
+	if ctx.Err() != nil {
+		return ended(context.Cause(ctx))
+	}
+	return err
+}
+
+// errOver says that a subscription lasted as long as it may.
+var errOver = errors.New("subscription over")
+
+// ended is what the end of a subscription is to the client: an error only if another one took its place.
+func ended(cause error) error {
+	var e *awsapi.Error
+	if errors.As(cause, &e) {
+		return e
+	}
+	return nil
+}
+
+// subscription sends what is put to a shard, as it is put.
+type subscription struct {
+	api    *API
+	target target
+	shard  core.ShardID
+	after  core.SequenceNumber // sent last
+	send   *awsapi.Sender
+	reader *stream.Reader
+}
+
+// run sends events until ctx or the shard ends, or the client is gone.
+func (s *subscription) run(ctx context.Context) error {
+	if err := s.send.Begin(); err != nil {
+		return err
+	}
+	defer func() {
+		if s.reader != nil {
+			_ = s.reader.Close() // it has nothing to lose
+		}
+	}()
+	for {
+		b, err := s.next(ctx)
+		switch {
+		case err == nil:
+			err = s.sendAll(ctx, b)
+			b.Release()
+		case errors.Is(err, io.EOF):
+			return s.sendEnd(ctx)
+		case errors.Is(err, shardlog.ErrTrimmed): // it reads slower than records expire
+			s.after, err = "", nil
+			_ = s.reader.Close() // it has nothing to lose
+			s.reader = nil
+		case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil:
+			err = s.sendEvent(ctx, nil, 0)
+		}
+		if err != nil {
+			return s.api.explain(s.target.info.Name, err)
+		}
+	}
+}
+
+// next waits for records, for as long as a client may hear nothing.
+func (s *subscription) next(ctx context.Context) (core.Batch, error) {
+	if s.reader == nil {
+		r, err := s.target.Read(ctx, s.shard, s.after)
+		if err != nil {
+			return core.Batch{}, err
+		}
+		s.reader = r
+	}
+	waiting, stop := context.WithTimeout(ctx, heartbeat)
+	defer stop()
+	return s.reader.Next(waiting)
+}
+
+func (s *subscription) sendAll(ctx context.Context, b core.Batch) error {
+	records := records(b)
+	for len(records) > 0 {
+		n, size := 0, 0
+		for n < min(len(records), eventRecords) && (n == 0 || size+len(records[n].Data) <= eventBytes) {
+			size += len(records[n].Data)
+			n++
+		}
+		s.after = core.SequenceNumber(records[n-1].SequenceNumber)
+		behind, err := s.target.Behind(ctx, s.shard, records[n-1].ApproximateArrivalTimestamp.Time)
+		if err != nil {
+			return err
+		}
+		if n < len(records) {
+			behind = max(behind, time.Millisecond)
+		}
+		if err := s.sendEvent(ctx, records[:n], behind); err != nil {
+			return err
+		}
+		records = records[n:]
+	}
+	return nil
+}
+
+// sendEvent sends records, or that there are none. A client goes on from the event's sequence number, which has to be
+// one also before the first record.
+func (s *subscription) sendEvent(ctx context.Context, records []recordShape, behind time.Duration) error {
+	e := subscribeToShardEvent{Records: records, ContinuationSequenceNumber: string(s.after), MillisBehindLatest: behind.Milliseconds()}
+	if s.after == "" {
+		start, err := s.target.Start(ctx, s.shard)
+		if err != nil {
+			return err
+		}
+		e.ContinuationSequenceNumber = string(start)
+	}
+	return s.send.Send("SubscribeToShardEvent", &e)
+}
+
+// sendEnd says that the shard is closed and which its children are.
+func (s *subscription) sendEnd(ctx context.Context) error {
+	children, err := s.api.children(ctx, s.target, s.shard)
+	if err != nil {
+		return err
+	}
+	return s.send.Send("SubscribeToShardEvent", &subscribeToShardEvent{ChildShards: children})
+}
