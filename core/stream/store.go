@@ -73,13 +73,16 @@ type Store struct {
 
 	retention *retention
 
-	mu   sync.Mutex // guards open
-	open map[string]*Stream
+	mu     sync.Mutex // guards what follows
+	open   map[string]*Stream
+	making map[string]bool // rows of logs that a Create of this process is making
 }
 
 // NewStore returns the streams that stand in a control store, over the engine that holds their logs.
 func NewStore(engine shardlog.Engine, store *control.Store, by shardlog.WriterID) *Store {
-	return &Store{engine: engine, control: store, by: by, retention: newRetention(), open: map[string]*Stream{}}
+	return &Store{
+		engine: engine, control: store, by: by, retention: newRetention(), open: map[string]*Stream{}, making: map[string]bool{},
+	}
 }
 
 // Create makes a stream whose shards share the hash keys evenly. ErrExists if there is one of that name.
@@ -104,51 +107,72 @@ func (s *Store) Create(ctx context.Context, name core.StreamName, set Settings) 
 		}
 		return Info{}, err
 	}
-	for _, sh := range info.Shards { // before the row: a stream that can be found is whole
-		if err := s.engine.Create(ctx, sh.Log); err != nil {
-			return Info{}, fmt.Errorf("create stream %s: %w", name, err)
-		}
-	}
-	_, err := s.control.Commit(ctx, control.Txn{
-		Checks: []control.Check{{Key: rowKey(name)}}, Writes: []control.Write{info.write()},
-	})
-	if errors.Is(err, control.ErrConflict) {
-		err = fmt.Errorf("stream %s: %w", name, ErrExists)
-	}
-	return info, err
+	return info, s.make(ctx, info)
 }
 
-// Delete removes a stream and its records.
+// make makes the logs of a stream and then its row: a stream that can be found is whole. What it leaves when it is cut
+// short, Trim deletes.
+func (s *Store) make(ctx context.Context, info Info) error {
+	intent, settled, err := s.intend(ctx, info)
+	defer settled()
+	for _, id := range info.logs() {
+		if err != nil {
+			break
+		}
+		err = s.engine.Create(ctx, id)
+	}
+	if err != nil {
+		return fmt.Errorf("create stream %s: %w", info.Name, err)
+	}
+	key := droppedKey(info.ID)
+	_, err = s.control.Commit(ctx, control.Txn{
+		Checks: []control.Check{{Key: rowKey(info.Name)}, {Key: key, Version: intent}},
+		Writes: []control.Write{info.write(), {Key: key}},
+	})
+	if errors.Is(err, control.ErrConflict) {
+		left := control.Row{Key: key, Value: dropped{Logs: info.logs()}.write(key).Value, Version: intent}
+		err = errors.Join(fmt.Errorf("stream %s: %w", info.Name, ErrExists), s.clean(ctx, left))
+	}
+	return err
+}
+
+// Delete removes a stream and its records. Once begun it is finished by Trim, whatever becomes of the caller.
 func (s *Store) Delete(ctx context.Context, name core.StreamName) error {
-	row, info, err := load(ctx, s.control, name)
+	_, info, err := load(ctx, s.control, name)
 	if err != nil {
 		return err
 	}
-	_, err = s.control.Commit(ctx, control.Txn{
-		Checks: []control.Check{{Key: row.Key, Version: row.Version}}, Writes: []control.Write{{Key: row.Key}},
-	})
-	if err != nil {
-		return fmt.Errorf("delete stream %s: %w", name, err)
+	st := s.stream(info)
+	if err := st.take(ctx); err != nil { // a split that goes on would make logs that no row names
+		return err
 	}
-	s.mu.Lock()
-	delete(s.open, info.ID)
-	s.mu.Unlock()
-	logs := info.Drop
-	for _, sh := range info.Shards {
-		logs = append(logs, sh.Log)
-	}
-	if info.Intent != nil {
-		for _, sh := range info.Intent.Children {
-			logs = append(logs, sh.Log)
+	defer st.give()
+	key := droppedKey(info.ID)
+	for {
+		row, now, err := load(ctx, s.control, name)
+		if err != nil {
+			return err
 		}
-	}
-	for _, id := range logs {
-		if err := s.engine.Delete(ctx, id); err != nil {
+		if now.ID != info.ID {
+			return fmt.Errorf("stream %s: %w", name, ErrNotFound)
+		}
+		left := dropped{Logs: now.logs()}.write(key)
+		version, err := s.control.Commit(ctx, control.Txn{
+			Checks: []control.Check{{Key: row.Key, Version: row.Version}}, Writes: []control.Write{{Key: row.Key}, left},
+		})
+		if errors.Is(err, control.ErrConflict) {
+			continue
+		} else if err != nil {
+			return fmt.Errorf("delete stream %s: %w", name, err)
+		}
+		s.mu.Lock()
+		delete(s.open, info.ID)
+		s.mu.Unlock()
+		if err := s.clean(ctx, control.Row{Key: key, Value: left.Value, Version: version}); err != nil {
 			return fmt.Errorf("delete the records of stream %s: %w", name, err)
 		}
-		s.retention.forget(id)
+		return nil
 	}
-	return nil
 }
 
 // List is every stream, in order of their names.
@@ -172,17 +196,23 @@ func (s *Store) Open(ctx context.Context, name core.StreamName) (*Stream, error)
 	if err != nil {
 		return nil, err
 	}
-	s.mu.Lock()
-	st := s.open[info.ID]
-	if st == nil {
-		st = newStream(s, name, info.ID)
-		s.open[info.ID] = st
-	}
-	s.mu.Unlock()
+	st := s.stream(info)
 	if err := st.settle(ctx); err != nil {
 		return nil, fmt.Errorf("finish resharding stream %s: %w", name, err)
 	}
 	return st, nil
+}
+
+// stream is the one of this process.
+func (s *Store) stream(info Info) *Stream {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.open[info.ID]
+	if st == nil {
+		st = newStream(s, info.Name, info.ID)
+		s.open[info.ID] = st
+	}
+	return st
 }
 
 // SetRetention changes how long records are kept. A longer one brings back what expired less than ten minutes ago.

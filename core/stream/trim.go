@@ -13,13 +13,13 @@ import (
 
 // Trim deletes what has been expired for long enough: entries, and closed shards that have none left. It is to be
 // called every minute or so with the time of the wall clock; while that cannot be trusted it deletes nothing. It also
-// finishes splits, merges and deletions that were begun.
+// finishes splits, merges and deletions that were begun, and deletes what a creation that was cut short left.
 func (s *Store) Trim(ctx context.Context, wall time.Time) error {
 	infos, err := s.List(ctx)
 	if err != nil {
 		return err
 	}
-	var errs []error
+	errs := []error{s.sweep(ctx)}
 	for _, info := range infos {
 		if err := s.trim(ctx, info, wall); err != nil && !errors.Is(err, ErrNotFound) {
 			errs = append(errs, fmt.Errorf("trim stream %s: %w", info.Name, err))
