@@ -25,6 +25,8 @@ type tides struct {
 
 func (*tides) ID() string { return "tides" }
 
+func (s *tides) Shards(context.Context) ([]Shard, error) { return s.shards, nil }
+
 func (s *tides) Resolve(_ context.Context, _ core.ShardID, start Start) (core.SequenceNumber, error) {
 	if start.Kind == StartTrimHorizon {
 		return "", nil

@@ -75,15 +75,11 @@ func (s *session) end(writing context.Context, left string, err error) error {
 	if err != nil && writing.Err() != nil && !IsPermanent(err) {
 		err = fmt.Errorf("%w (%s): %w", ErrNotDrained, left, err)
 	}
-	writing = context.WithoutCancel(writing)
 	if s.flush != nil {
 		err = errors.Join(err, s.flush.discard())
 	}
 	for id, r := range s.shard {
-		if rerr := s.w.leases.Release(writing, r.lease); rerr != nil {
-			s.w.cfg.Events.retry("release lease", 1, 0, rerr) // it runs out by itself
-		}
-		s.w.cfg.Events.lease(id, "released")
+		s.release(writing, id, r.lease)
 	}
 	return err
 }
