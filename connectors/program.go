@@ -157,11 +157,5 @@ func rawBytes(raw core.Batch) int64 {
 	if n == 0 {
 		return 0
 	}
-	return valueBytes(raw.Keys().Data()) + valueBytes(rawData(raw).Data())
-}
-
-// valueBytes is how many bytes the values of a string or binary column with 32-bit offsets have.
-func valueBytes(d arrow.ArrayData) int64 {
-	offsets := arrow.Int32Traits.CastFromBytes(d.Buffers()[1].Bytes())
-	return int64(offsets[d.Offset()+d.Len()] - offsets[d.Offset()])
+	return core.ValueBytes(raw.Keys()) + core.ValueBytes(rawData(raw))
 }

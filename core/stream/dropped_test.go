@@ -116,6 +116,34 @@ func TestTwoCreationsOfANameLeaveTheLogsOfOne(t *testing.T) {
 	nothing(t, n, append(logs, info.Shards[0].Log))
 }
 
+func TestADeletionWaitsForASplitAndTakesItsChildrenAlong(t *testing.T) {
+	n := start(t, vfs.NewMem())
+	defer n.close(t)
+	g := &gated{Engine: n.engine, arrived: make(chan struct{}), gate: make(chan struct{})}
+	n.Store = NewStore(g, n.table, "test")
+	info, err := n.Create(t.Context(), "s", Settings{})
+	require.NoError(t, err)
+	s, err := n.Open(t.Context(), "s")
+	require.NoError(t, err)
+	split, deleted := make(chan error, 1), make(chan error, 1)
+	go func() {
+		_, err := s.Split(t.Context(), info.Shards[0].ID, nil)
+		split <- err
+	}()
+	<-g.arrived // the intent is in the row, and no child is made
+	_, begun, err := load(t.Context(), n.table, "s")
+	require.NoError(t, err)
+	require.Len(t, begun.logs(), 3)
+	go func() { deleted <- n.Delete(t.Context(), "s") }()
+	go func() { <-g.arrived }() // of the second child
+	close(g.gate)
+	if err := <-split; err != nil {
+		require.ErrorIs(t, err, ErrNotFound)
+	}
+	require.NoError(t, <-deleted)
+	nothing(t, n, begun.logs())
+}
+
 // TestACreationIsRefusedOnceItsLogsAreBeingDeleted has another store trim, which cannot see that the creation goes on.
 func TestACreationIsRefusedOnceItsLogsAreBeingDeleted(t *testing.T) {
 	n := start(t, vfs.NewMem())

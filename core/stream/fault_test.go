@@ -5,23 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"strconv"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/apache/arrow/go/v17/arrow/array"
-	"github.com/stretchr/testify/require"
 
 	"github.com/penstock/penstock/core"
 	"github.com/penstock/penstock/core/control"
 	"github.com/penstock/penstock/core/shardlog"
 	"github.com/penstock/penstock/core/shardlog/local"
 	"github.com/penstock/penstock/core/vfs"
+	"github.com/penstock/penstock/core/vfs/vfstest"
 )
-
-var errCut = errors.New("power cut")
 
 // life is what a caller was told of its streams.
 type life struct {
@@ -246,45 +241,14 @@ func (l *life) whole(ctx context.Context, s *Store, info Info, have map[string]c
 	return nil
 }
 
-// TestPowerCutsLeaveWholeStreams cuts the power at every file-system call of streams' lives. PENSTOCK_CUT_STATES says
-// how many states are looked at.
+// TestPowerCutsLeaveWholeStreams cuts the power at every file-system call of streams' lives.
 func TestPowerCutsLeaveWholeStreams(t *testing.T) {
 	t.Parallel()
-	want, selections := 1000, uint64(8)
-	if text := os.Getenv("PENSTOCK_CUT_STATES"); text != "" {
-		n, err := strconv.Atoi(text)
-		require.NoError(t, err)
-		want, selections = n, 22
-	}
-	states := 0
-	for seed := uint64(0); states < want; seed++ {
-		for n := int64(1); ; n++ {
-			fs := vfs.NewMem()
-			var calls atomic.Int64
-			fs.Fail(func(op, _ string) error {
-				if op != "read" && op != "open" && calls.Add(1) >= n {
-					return errCut
-				}
-				return nil
-			})
-			l := &life{}
-			err := l.live(t.Context(), fs, seed)
-			for sel := range selections {
-				left := fs.CrashClone(rand.New(rand.NewPCG(uint64(n), sel)))
-				switch sel {
-				case 0:
-					left = fs.CrashClone(nil)
-				case 1:
-					left = fs.Clone()
-				}
-				require.NoError(t, l.check(t.Context(), left), "seed %d, cut at call %d, selection %d", seed, n, sel)
-				states++
-			}
-			if calls.Load() < n {
-				require.NoError(t, err)
-				break
-			}
+	vfstest.EveryCall(t, "cut-streams", func(seed uint64) vfstest.Life {
+		l := &life{}
+		return vfstest.Life{
+			Live:  func(fs vfs.FS) error { return l.live(t.Context(), fs, seed) },
+			Check: func(left vfs.FS) error { return l.check(t.Context(), left) },
 		}
-	}
-	t.Logf("campaign=cut-streams states=%d violations=0", states)
+	})
 }
