@@ -1,7 +1,6 @@
 package iam
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -113,21 +112,16 @@ func (f *found) conditions(n *yaml.Node, path string) (out []condition) {
 func (f *found) values(n *yaml.Node, path string, op operator, c *condition) {
 	var all []func(string) bool
 	f.texts(n, path, func(n *yaml.Node, value string) {
-		var one func(string) bool
-		err := error(nil)
-		if strings.Contains(value, "${") {
-			err = errVariable
-		} else if len(value) > maxPattern {
-			err = errLong
-		} else {
+		err := bounded(value)
+		if err == nil {
+			var one func(string) bool
 			one, err = op.compile(value)
+			all = append(all, one)
+			c.wantNull = value == "true"
 		}
 		if err != nil {
 			f.add(n, path, "%s: %v", quote(value), err)
-			return
 		}
-		all = append(all, one)
-		c.wantNull = value == "true"
 	})
 	if c.null && len(all) > 1 {
 		f.add(n, path, "want one of true and false")
@@ -142,5 +136,5 @@ func keyNames() string {
 	for i, k := range contextKeys {
 		names[i] = k.name
 	}
-	return fmt.Sprint(strings.Join(names, ", "))
+	return strings.Join(names, ", ")
 }

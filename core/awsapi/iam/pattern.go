@@ -9,6 +9,9 @@ import (
 // maxPattern is the most bytes of one pattern; ARNs of streams and consumers have at most some 350.
 const maxPattern = 512
 
+// maxStars bounds the wildcards that each character of a text may have to be tried with.
+const maxStars = 16
+
 // pattern is text with wildcards. Matching takes time in the length of the pattern times that of the text, at most.
 type pattern struct {
 	text string
@@ -87,17 +90,30 @@ func compile(text string, colons segments, fold bool) pattern {
 var (
 	errVariable = errors.New("policy variables are not supported: write the value out")
 	errLong     = errors.New("a pattern has at most 512 bytes")
+	errStars    = errors.New("a pattern has at most 16 *")
 	errControl  = errors.New("blanks and control characters match nothing")
 )
 
-// plain refuses text that cannot be meant.
-func plain(text string) error {
+// bounded refuses text that would take long to match, as who may write a policy on a stream is not trusted with the node,
+// and what would match nothing.
+func bounded(text string) error {
 	switch {
 	case len(text) > maxPattern:
 		return errLong
+	case strings.Count(text, "*") > maxStars:
+		return errStars
 	case strings.Contains(text, "${"):
 		return errVariable
-	case strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r == 0x7f || r == '\uFFFD' }):
+	}
+	return nil
+}
+
+// plain refuses what cannot be meant in a name.
+func plain(text string) error {
+	if err := bounded(text); err != nil {
+		return err
+	}
+	if strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r == 0x7f || r == '\uFFFD' }) {
 		return errControl
 	}
 	return nil

@@ -22,10 +22,10 @@ type statement struct {
 // maxPolicy is the most bytes that Kinesis takes of a policy on a stream.
 const maxPolicy = 20 << 10
 
-// ParsePolicy reads the JSON of a policy of a user: it has no Principal. The error is Mistakes.
+// ParsePolicy reads the JSON of a policy of a user: it has no Principal. The error is Errors.
 func ParsePolicy(text []byte) (*Policy, error) { return parseJSON(text, false) }
 
-// ParseResourcePolicy reads the JSON of a policy on a resource: every statement has a Principal. The error is Mistakes.
+// ParseResourcePolicy reads the JSON of a policy on a resource: every statement has a Principal. The error is Errors.
 func ParseResourcePolicy(text []byte) (*Policy, error) { return parseJSON(text, true) }
 
 func parseJSON(text []byte, onResource bool) (*Policy, error) {

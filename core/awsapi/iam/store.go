@@ -24,7 +24,7 @@ type Store struct {
 var _ sigv4.Keys = (*Store)(nil)
 
 // Open reads a credentials file. It must belong to its owner alone: a mode that lets others read or write it is an error,
-// but on Windows. Mistakes in it come all at once, as Mistakes.
+// but on Windows. Errors in it come all at once, as Errors.
 func Open(path string) (*Store, error) {
 	s := &Store{path: path}
 	if err := s.Reload(); err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -104,7 +105,9 @@ func (t jsonReader) value(depth int) (*yaml.Node, error) {
 		return nil, fmt.Errorf("this nests deeper than %d", maxDepth)
 	}
 	at := int(t.InputOffset())
-	at += len(t.text[at:]) - len(bytes.TrimLeft(t.text[at:], " \t\r\n,:"))
+	for at < len(t.text) && strings.IndexByte(" \t\r\n,:", t.text[at]) >= 0 {
+		at++
+	}
 	n := t.place(at)
 	token, err := t.Token()
 	if err != nil {
@@ -139,9 +142,18 @@ func (t jsonReader) value(depth int) (*yaml.Node, error) {
 
 // placeIn is the place of an offset within text.
 func placeIn(text []byte) func(int) *yaml.Node {
+	starts := []int{0} // of the lines
+	for i, c := range text {
+		if c == '\n' {
+			starts = append(starts, i+1)
+		}
+	}
 	return func(offset int) *yaml.Node {
-		before := text[:min(offset, len(text))]
-		return &yaml.Node{Line: 1 + bytes.Count(before, []byte("\n")), Column: len(before) - bytes.LastIndexByte(before, '\n')}
+		line, begins := slices.BinarySearch(starts, offset)
+		if !begins {
+			line--
+		}
+		return &yaml.Node{Line: line + 1, Column: offset - starts[line] + 1}
 	}
 }
 

@@ -8,15 +8,15 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Mistake is one thing that is wrong in a credentials file or a policy, and where. It never quotes a secret.
-type Mistake struct {
+// Error is one mistake: a thing that is wrong in a credentials file or a policy, and where. It never quotes a secret.
+type Error struct {
 	File         string // empty for a policy alone
 	Line, Column int
 	Path         string // such as [0].policy.Statement[1].Effect
 	What         string
 }
 
-func (m Mistake) Error() string {
+func (m Error) Error() string {
 	out := fmt.Sprintf("%d:%d: ", m.Line, m.Column)
 	if m.File != "" {
 		out = m.File + ":" + out
@@ -27,10 +27,10 @@ func (m Mistake) Error() string {
 	return out + m.What
 }
 
-// Mistakes are all that was found, in the order of the text.
-type Mistakes []Mistake
+// Errors are all the mistakes of one text, in the order of the text.
+type Errors []Error
 
-func (m Mistakes) Error() string {
+func (m Errors) Error() string {
 	lines := make([]string, len(m))
 	for i, one := range m {
 		lines[i] = one.Error()
@@ -44,12 +44,12 @@ const maxMistakes = 50
 // found gathers the mistakes of one text.
 type found struct {
 	file string
-	list Mistakes
+	list Errors
 }
 
 func (f *found) add(n *yaml.Node, path, format string, args ...any) {
 	if len(f.list) < maxMistakes {
-		f.list = append(f.list, Mistake{f.file, max(n.Line, 1), max(n.Column, 1), strings.TrimPrefix(path, "."), fmt.Sprintf(format, args...)})
+		f.list = append(f.list, Error{f.file, max(n.Line, 1), max(n.Column, 1), strings.TrimPrefix(path, "."), fmt.Sprintf(format, args...)})
 	}
 }
 
@@ -57,7 +57,7 @@ func (f *found) err() error {
 	if len(f.list) == 0 {
 		return nil
 	}
-	slices.SortStableFunc(f.list, func(a, b Mistake) int {
+	slices.SortStableFunc(f.list, func(a, b Error) int {
 		if a.Line != b.Line {
 			return a.Line - b.Line
 		}
