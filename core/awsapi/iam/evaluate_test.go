@@ -140,6 +140,8 @@ func resources(t *testing.T) {
 		{`"Resource": "arn:aws:kinesis:us-*-1:000000000000:stream/clicks"`, clicks, true},
 		{`"Resource": "arn:aws:kinesis:us-*t-1:000000000000:stream/clicks"`, clicks, true},
 		{`"Resource": "arn:aws:kinesis:eu-*:000000000000:stream/clicks"`, clicks, false},
+		{`"Resource": "arn:aws:kinesis:us*0:stream/clicks/consumer/reader:1767225600"`, consumer, false},
+		{`"Resource": "arn:aws:kinesis:us*:stream/clicks/consumer/reader:1767225600"`, consumer, true},
 		{`"Resource": "arn:aws:kinesis:us-east-?:000000000000:stream/clicks"`, clicks, true},
 		{`"Resource": "arn:aws:kinesis:us-east-1?000000000000:stream/clicks*"`, clicks, false},
 		{`"Resource": "arn:aws:kinesis:*:*:stream/clicks"`, clicks, true},

@@ -16,9 +16,6 @@ func (v *Verifier) covered(r *http.Request, a *authorization) error {
 	if err := hosted(r, a); err != nil {
 		return err
 	}
-	if !slices.Contains(a.signed, "x-amz-date") {
-		return invalid("'X-Amz-Date' must be a 'SignedHeader' in the AWS Authorization.")
-	}
 	found := 0
 	for name, values := range r.Header {
 		if name != http.CanonicalHeaderKey(name) || !httpguts.ValidHeaderFieldName(name) {
