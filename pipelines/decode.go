@@ -14,7 +14,7 @@ import (
 	"github.com/penstock/penstock/core"
 )
 
-var nodeType = reflect.TypeFor[yaml.Node]()
+var nodeType = reflect.TypeFor[*yaml.Node]()
 
 // decoder reads a tree into Go values. Unlike yaml.Node.Decode it names the place and the cure of every mistake, cuts no
 // fraction off, takes a setting without a value ("parquet:") as that setting with its defaults, and holds to the
@@ -25,11 +25,10 @@ type decoder struct {
 	expanded map[*yaml.Node]bool // scalars that had references: the type wanted says what they are, not their quotes
 }
 
-// into decodes n into v and lets it validate itself.
+// into decodes n into v and lets it validate itself. It returns whether all of n is right.
 func (d *decoder) into(n *yaml.Node, path string, v any) bool {
-	before := len(d.list) + d.more
 	d.value(n, path, reflect.ValueOf(v).Elem())
-	if len(d.list)+d.more > before {
+	if !d.right(n) {
 		return false
 	}
 	if val, ok := reflect.ValueOf(v).Elem().Interface().(interface{ Validate() error }); ok {
@@ -43,7 +42,11 @@ func (d *decoder) into(n *yaml.Node, path string, v any) bool {
 
 // value decodes n into v, which can be set.
 func (d *decoder) value(n *yaml.Node, path string, v reflect.Value) {
-	if d.custom(n, path, v) {
+	if v.Type() == nodeType {
+		v.Set(reflect.ValueOf(n))
+		return
+	}
+	if d.wrong[n] && n.Kind != yaml.MappingNode || d.custom(n, path, v) {
 		return
 	}
 	switch v.Kind() {
@@ -63,10 +66,6 @@ func (d *decoder) value(n *yaml.Node, path string, v reflect.Value) {
 
 // custom decodes into types that know how themselves.
 func (d *decoder) custom(n *yaml.Node, path string, v reflect.Value) bool {
-	if v.Type() == nodeType {
-		v.Set(reflect.ValueOf(*n))
-		return true
-	}
 	switch to := v.Addr().Interface().(type) {
 	case *core.Secret:
 		switch {
@@ -78,8 +77,11 @@ func (d *decoder) custom(n *yaml.Node, path string, v reflect.Value) bool {
 			*to = core.NewSecret(n.Value)
 		}
 	case yaml.Unmarshaler:
+		if !d.right(n) {
+			return true
+		}
 		if err := guard(func() error { return to.UnmarshalYAML(n) }); err != nil {
-			d.said(n, path, err)
+			d.told(n, path, err)
 		}
 	case encoding.TextUnmarshaler:
 		if n.Kind != yaml.ScalarNode {
@@ -95,8 +97,8 @@ func (d *decoder) custom(n *yaml.Node, path string, v reflect.Value) bool {
 	return true
 }
 
-// said adds the error of an UnmarshalYAML, which may name a line.
-func (d *decoder) said(n *yaml.Node, path string, err error) {
+// told adds the error of an UnmarshalYAML, which may name a line.
+func (d *decoder) told(n *yaml.Node, path string, err error) {
 	at, what := *n, strings.TrimPrefix(err.Error(), "yaml: ")
 	if m := yamlLine.FindStringSubmatch(what); m != nil {
 		if line, _ := strconv.Atoi(m[1]); line > 0 && line != n.Line {
@@ -104,6 +106,7 @@ func (d *decoder) said(n *yaml.Node, path string, err error) {
 		}
 		what = m[2]
 	}
+	d.mark(n)
 	d.fail(&yaml.Node{Line: at.Line, Column: at.Column}, path, errors.New(what))
 }
 
@@ -118,7 +121,7 @@ func guard(f func() error) (err error) {
 }
 
 func (d *decoder) structure(n *yaml.Node, path string, v reflect.Value) {
-	fields := fieldsOf(v.Type())
+	fields, partial := fieldsOf(v.Type()), d.wrong[n]
 	if n.Kind != yaml.MappingNode && !null(n) {
 		d.add(n, path, "want a mapping of %s, not %s", strings.Join(keysOf(fields), ", "), kindOf(n))
 		return
@@ -127,17 +130,23 @@ func (d *decoder) structure(n *yaml.Node, path string, v reflect.Value) {
 		key, value := n.Content[i], n.Content[i+1]
 		f, ok := fields[key.Value]
 		if !ok {
-			d.add(key, join(path, key.Value), "%s", unknown(key.Value, keysOf(fields)))
-			continue
+			have := keysOf(fields)
+			d.add(key, join(path, key.Value), "%s", unknown(key.Value, have))
+			name := meant(key.Value, have)
+			if name == "" || child(n, name) != nil {
+				continue
+			}
+			key.Value, f = name, fields[name] // it is read as what is meant
+			delete(d.wrong, key)
 		}
 		at, before := join(path, key.Value), len(d.list)
 		d.value(value, at, v.FieldByIndex(f.index))
-		if len(f.enum) > 0 && len(d.list) == before && value.Value != "" && !slices.Contains(f.enum, value.Value) {
+		if len(f.enum) > 0 && len(d.list) == before && !d.wrong[value] && value.Value != "" && !slices.Contains(f.enum, value.Value) {
 			d.add(value, at, "%s", unknown(value.Value, slices.Clone(f.enum)))
 		}
 	}
 	for _, key := range keysOf(fields) {
-		if c := child(n, key); fields[key].required && (c == nil || null(c) && !d.expanded[c]) {
+		if c := child(n, key); fields[key].required && !partial && !d.wrong[c] && (c == nil || null(c) && !d.expanded[c]) {
 			d.add(at(n, key), join(path, key), "missing: %s", fields[key].about)
 		}
 	}

@@ -2,6 +2,7 @@ package pipelines
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -51,15 +52,42 @@ func (e Errors) Error() string {
 // Unwrap makes every such error core.ErrInvalid.
 func (e Errors) Unwrap() error { return core.ErrInvalid }
 
-// found gathers mistakes.
+// found gathers mistakes. What a mistake was said of is not looked at again: a file is read to its end whatever is wrong in
+// it, and each mistake is said once.
 type found struct {
-	file string
-	list Errors
-	more int // mistakes beyond maxErrors
-	hide func(string) string
+	file  string
+	list  Errors
+	more  int // mistakes beyond maxErrors
+	hide  func(string) string
+	wrong map[*yaml.Node]bool // of which a mistake was said
+}
+
+// mark says that the value of a node is not known.
+func (f *found) mark(n *yaml.Node) {
+	if n == nil {
+		return
+	}
+	if f.wrong == nil {
+		f.wrong = map[*yaml.Node]bool{}
+	}
+	f.wrong[n] = true
+}
+
+// right reports whether nothing is wrong with n nor within it.
+func (f *found) right(n *yaml.Node) bool {
+	return n == nil || !f.wrong[n] && !slices.ContainsFunc(n.Content, func(c *yaml.Node) bool { return !f.right(c) })
+}
+
+// said reports whether a mistake of the setting at path, or within it, was said.
+func (f *found) said(path string) bool {
+	return slices.ContainsFunc(f.list, func(e Error) bool {
+		rest, below := strings.CutPrefix(e.Path, path)
+		return below && (rest == "" || rest[0] == '.' || rest[0] == '[')
+	})
 }
 
 func (f *found) add(n *yaml.Node, path, format string, args ...any) {
+	f.mark(n)
 	if len(f.list) == maxErrors {
 		f.more++
 		return
@@ -75,9 +103,15 @@ func (f *found) add(n *yaml.Node, path, format string, args ...any) {
 	f.list = append(f.list, Error{f.file, line, col, cut(path, maxMessage), oneLine(what)})
 }
 
-// fail adds what a part of the pipeline says of its configuration n. Where that begins with the name of a setting, the
-// mistake is that setting's.
+// fail adds what a part of the pipeline says of its configuration n; what it joins are mistakes of their own. Where one
+// begins with the name of a setting, the mistake is that setting's.
 func (f *found) fail(n *yaml.Node, path string, err error) {
+	if j, ok := err.(interface{ Unwrap() []error }); ok && err.Error() == errors.Join(j.Unwrap()...).Error() { //nolint:errorlint // of err itself
+		for _, one := range j.Unwrap() {
+			f.fail(n, path, one)
+		}
+		return
+	}
 	what := strings.TrimSuffix(err.Error(), ": "+core.ErrInvalid.Error())
 	name, _, _ := strings.Cut(what, " ")
 	key, named := strings.CutSuffix(name, ":")
@@ -156,8 +190,16 @@ func (f *found) err() error {
 func unknown(name string, have []string) string {
 	slices.Sort(have)
 	out := fmt.Sprintf("unknown %s (have %s)", quote(name), strings.Join(have, ", "))
+	if best := meant(name, have); best != "" {
+		out += "; did you mean " + best + "?"
+	}
+	return out
+}
+
+// meant is the one of those that there are which a name is nearly, or empty.
+func meant(name string, have []string) string {
 	if len(name) > maxQuote {
-		return out
+		return ""
 	}
 	best, least := "", 3
 	for _, h := range have {
@@ -165,10 +207,7 @@ func unknown(name string, have []string) string {
 			best, least = h, d
 		}
 	}
-	if best != "" {
-		out += "; did you mean " + best + "?"
-	}
-	return out
+	return best
 }
 
 // hidden is an error whose text shows references where it would show their values.

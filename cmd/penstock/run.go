@@ -35,10 +35,14 @@ type runConfig struct {
 // load reads pipeline files. All mistakes of all files are one error.
 func load(r *pipelines.Registry, paths []string) ([]*pipelines.Spec, error) {
 	specs, err := loadSome(r, paths)
-	if err != nil {
-		return nil, usage(err)
+	if err == nil {
+		return specs, nil
 	}
-	return specs, nil
+	errs := []error{err}
+	for _, s := range specs {
+		errs = append(errs, lintOne(context.Background(), r, s)) // opening asks nothing of the network
+	}
+	return nil, usage(errors.Join(errs...))
 }
 
 // loadSome returns the files that can be read beside the mistakes of the others.
