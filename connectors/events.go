@@ -12,7 +12,8 @@ import (
 type Events struct {
 	Lease      func(shard core.ShardID, state string)                             // held, lost, released
 	Schema     func(version int64, columns int)                                   // a new schema was committed
-	Absent     func(columns []string)                                             // columns that the pipeline names, and no record had yet: they are null
+	Absent     func(columns []Absent)                                             // columns that the pipeline names, and no record had yet: they are null
+	Futile     func(rows int64, first Refusal)                                    // every row so far was refused at one place for one reason; once
 	Refused    func(err error)                                                    // a stage cannot run with new fields; they are rescued
 	Asked      func(shard core.ShardID)                                           // a reader asks for the next batch; it waits at the shard's tip until Read
 	Read       func(b core.Batch, lag time.Duration)                              // a batch was read and went through the stages
@@ -36,7 +37,13 @@ func (e *Events) schema(version int64, columns int) {
 	}
 }
 
-func (e *Events) absent(columns []string) {
+func (e *Events) futile(rows int64, first Refusal) {
+	if e.Futile != nil {
+		e.Futile(rows, first)
+	}
+}
+
+func (e *Events) absent(columns []Absent) {
 	if e.Absent != nil && len(columns) > 0 {
 		e.Absent(columns)
 	}
@@ -102,7 +109,8 @@ func Join(list ...*Events) *Events {
 		Lease:      func(s core.ShardID, state string) { each(list, func(e *Events) { e.lease(s, state) }) },
 		Schema:     func(v int64, n int) { each(list, func(e *Events) { e.schema(v, n) }) },
 		Refused:    func(err error) { each(list, func(e *Events) { e.refused(err) }) },
-		Absent:     func(c []string) { each(list, func(e *Events) { e.absent(c) }) },
+		Futile:     func(n int64, r Refusal) { each(list, func(e *Events) { e.futile(n, r) }) },
+		Absent:     func(c []Absent) { each(list, func(e *Events) { e.absent(c) }) },
 		Asked:      func(s core.ShardID) { each(list, func(e *Events) { e.asked(s) }) },
 		Read:       func(b core.Batch, lag time.Duration) { each(list, func(e *Events) { e.read(b, lag) }) },
 		Stale:      func(name string) { each(list, func(e *Events) { e.stale(name) }) },

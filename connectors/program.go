@@ -3,6 +3,7 @@ package connectors
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sort"
 
@@ -74,16 +75,36 @@ func (p *Program) bind(version int64, input *arrow.Schema) (*bound, error) {
 	return b, nil
 }
 
+// Absent is a column that the pipeline names, and no record had yet.
+type Absent struct {
+	Column string `json:"column"`
+	Meant  string `json:"did_you_mean,omitempty"` // the column that it nearly is, if there is one
+}
+
+func (a Absent) String() string {
+	if a.Meant == "" {
+		return a.Column
+	}
+	return fmt.Sprintf("%s (did you mean %s?)", a.Column, a.Meant)
+}
+
 // absent are the columns that the program names, and that neither the decoder nor a stage makes.
-func (b *bound) absent() []string {
-	var out []string
-	for _, name := range b.program.Pinned {
-		known := b.input.HasField(name) || slices.Contains(out, name)
-		for _, s := range b.stages {
-			known = known || s.stage.Schema().HasField(name)
+func (b *bound) absent() []Absent {
+	known := map[string]bool{}
+	for _, f := range b.input.Fields() {
+		known[f.Name] = true
+	}
+	for _, s := range b.stages {
+		for _, f := range s.stage.Schema().Fields() {
+			known[f.Name] = true
 		}
-		if !known {
-			out = append(out, name)
+	}
+	have := slices.DeleteFunc(slices.Sorted(maps.Keys(known)), core.IsHidden)
+	var out []Absent
+	for _, name := range b.program.Pinned {
+		if !known[name] {
+			known[name] = true
+			out = append(out, Absent{name, core.Meant(name, have)})
 		}
 	}
 	return out

@@ -48,7 +48,13 @@ func (s *schemas) open(ctx context.Context) error {
 		return err
 	}
 	defer unlock()
-	return s.refresh(ctx)
+	if err := s.refresh(ctx); err != nil {
+		return err
+	}
+	if cur := s.current(); cur != nil {
+		s.events.absent(cur.absent())
+	}
+	return nil
 }
 
 // current is the newest known version; nil before the first record was seen.

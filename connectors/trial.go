@@ -37,6 +37,14 @@ func (t *Trial) Schema() []arrow.Field {
 	return t.cur.input.Fields()
 }
 
+// Absent are the columns that the pipeline names, and no record had yet: they are null.
+func (t *Trial) Absent() []Absent {
+	if t.cur == nil {
+		return nil
+	}
+	return t.cur.absent()
+}
+
 // Learn widens the schema until it holds raw's records too, as a worker does when it meets them.
 func (t *Trial) Learn(ctx context.Context, raw core.Batch) error {
 	if t.cur != nil {

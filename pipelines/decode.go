@@ -132,7 +132,7 @@ func (d *decoder) structure(n *yaml.Node, path string, v reflect.Value) {
 		if !ok {
 			have := keysOf(fields)
 			d.add(key, join(path, key.Value), "%s", unknown(key.Value, have))
-			name := meant(key.Value, have)
+			name := core.Meant(key.Value, have)
 			if name == "" || child(n, name) != nil {
 				continue
 			}

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"unicode"
 
-	"github.com/agnivade/levenshtein"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/penstock/penstock/core"
@@ -190,24 +189,10 @@ func (f *found) err() error {
 func unknown(name string, have []string) string {
 	slices.Sort(have)
 	out := fmt.Sprintf("unknown %s (have %s)", quote(name), strings.Join(have, ", "))
-	if best := meant(name, have); best != "" {
+	if best := core.Meant(name, have); best != "" {
 		out += "; did you mean " + best + "?"
 	}
 	return out
-}
-
-// meant is the one of those that there are which a name is nearly, or empty.
-func meant(name string, have []string) string {
-	if len(name) > maxQuote {
-		return ""
-	}
-	best, least := "", 3
-	for _, h := range have {
-		if d := levenshtein.ComputeDistance(strings.ToLower(name), h); d < least && d < max(len(h), 2) {
-			best, least = h, d
-		}
-	}
-	return best
 }
 
 // hidden is an error whose text shows references where it would show their values.

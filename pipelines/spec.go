@@ -159,7 +159,7 @@ func part(d *decoder, n *yaml.Node, path string, have []string, config func(stri
 	kind := key.Value
 	if config(kind) == nil {
 		d.add(key, path, "%s", unknown(kind, have))
-		if kind = meant(kind, have); kind == "" {
+		if kind = core.Meant(kind, have); kind == "" {
 			return Part{Path: path, node: n, broken: true}
 		}
 		delete(d.wrong, key) // it is read as what is meant
