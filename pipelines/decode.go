@@ -21,8 +21,13 @@ var nodeType = reflect.TypeFor[*yaml.Node]()
 // required and enum of jsonschema tags.
 type decoder struct {
 	*found
-	env      func(string) (string, bool)
-	expanded map[*yaml.Node]bool // scalars that had references: the type wanted says what they are, not their quotes
+	env func(string) (string, bool)
+}
+
+// expanded reports whether n is a scalar that had references: the type wanted says what it is, not its quotes.
+func (d *decoder) expanded(n *yaml.Node) bool {
+	_, ok := d.refs.texts[n]
+	return ok
 }
 
 // into decodes n into v and lets it validate itself. It returns whether all of n is right.
@@ -71,7 +76,7 @@ func (d *decoder) custom(n *yaml.Node, path string, v reflect.Value) bool {
 		switch {
 		case n.Kind != yaml.ScalarNode:
 			d.add(n, path, "want one value, not %s", strings.TrimSuffix(kindOf(n), quote(n.Value)))
-		case !d.expanded[n] && n.Value != "":
+		case !d.expanded(n) && n.Value != "":
 			d.add(n, path, "a secret must not stand in the file: write ${NAME} here, and put the secret in that environment variable")
 		default:
 			*to = core.NewSecret(n.Value)
@@ -86,7 +91,7 @@ func (d *decoder) custom(n *yaml.Node, path string, v reflect.Value) bool {
 	case encoding.TextUnmarshaler:
 		if n.Kind != yaml.ScalarNode {
 			d.add(n, path, "want one value, not %s", kindOf(n))
-		} else if isNull := null(n); !isNull || d.expanded[n] && v.Kind() == reflect.String {
+		} else if isNull := null(n); !isNull || d.expanded(n) && v.Kind() == reflect.String {
 			if err := to.UnmarshalText([]byte(n.Value)); err != nil {
 				d.fail(n, path, err)
 			}
@@ -107,7 +112,7 @@ func (d *decoder) told(n *yaml.Node, path string, err error) {
 		what = m[2]
 	}
 	d.mark(n)
-	d.fail(&yaml.Node{Line: at.Line, Column: at.Column}, path, errors.New(what))
+	d.fail(&yaml.Node{Line: at.Line, Column: at.Column}, path, errors.New(d.hide(n, what)))
 }
 
 // guard is f, which a hostile tree must not make panic.
@@ -146,7 +151,7 @@ func (d *decoder) structure(n *yaml.Node, path string, v reflect.Value) {
 		}
 	}
 	for _, key := range keysOf(fields) {
-		if c := child(n, key); fields[key].required && !partial && !d.wrong[c] && (c == nil || null(c) && !d.expanded[c]) {
+		if c := child(n, key); fields[key].required && !partial && !d.wrong[c] && (c == nil || null(c) && !d.expanded(c)) {
 			d.add(at(n, key), join(path, key), "missing: %s", fields[key].about)
 		}
 	}
@@ -190,7 +195,7 @@ func (d *decoder) scalar(n *yaml.Node, path string, v reflect.Value) {
 		d.add(n, path, "want %s, not %s", want, kindOf(n))
 		return
 	case v.Kind() == reflect.String:
-		if !null(n) || d.expanded[n] {
+		if !null(n) || d.expanded(n) {
 			v.SetString(n.Value)
 		}
 		return

@@ -57,7 +57,7 @@ type found struct {
 	file  string
 	list  Errors
 	more  int // mistakes beyond maxErrors
-	hide  func(string) string
+	refs  *references
 	wrong map[*yaml.Node]bool // of which a mistake was said
 }
 
@@ -86,6 +86,11 @@ func (f *found) said(path string) bool {
 }
 
 func (f *found) add(n *yaml.Node, path, format string, args ...any) {
+	f.put(n, path, f.hide(n, fmt.Sprintf(format, args...)))
+}
+
+// put adds a mistake that shows nothing that it must not.
+func (f *found) put(n *yaml.Node, path, what string) {
 	f.mark(n)
 	if len(f.list) == maxErrors {
 		f.more++
@@ -95,11 +100,15 @@ func (f *found) add(n *yaml.Node, path, format string, args ...any) {
 	if n != nil && n.Line > 0 {
 		line, col = n.Line, n.Column
 	}
-	what := fmt.Sprintf(format, args...)
-	if f.hide != nil {
-		what = f.hide(what)
-	}
 	f.list = append(f.list, Error{f.file, line, col, cut(path, maxMessage), oneLine(what)})
+}
+
+// hide is what is said of n, without the values of references.
+func (f *found) hide(n *yaml.Node, what string) string {
+	if hide := f.refs.within(n); hide != nil {
+		return hide(what)
+	}
+	return f.refs.hide(what)
 }
 
 // fail adds what a part of the pipeline says of its configuration n; what it joins are mistakes of their own. Where one
@@ -111,7 +120,7 @@ func (f *found) fail(n *yaml.Node, path string, err error) {
 		}
 		return
 	}
-	what := strings.TrimSuffix(err.Error(), ": "+core.ErrInvalid.Error())
+	what := f.hide(n, strings.TrimSuffix(err.Error(), ": "+core.ErrInvalid.Error()))
 	name, _, _ := strings.Cut(what, " ")
 	key, named := strings.CutSuffix(name, ":")
 	if n != nil && n.Kind == yaml.MappingNode && plain(key) {
@@ -124,7 +133,7 @@ func (f *found) fail(n *yaml.Node, path string, err error) {
 			what = strings.TrimPrefix(what, name+" ")
 		}
 	}
-	f.add(n, path, "%s", what)
+	f.put(n, path, what)
 }
 
 // oneLine is s without line breaks or anything that a terminal would act on, cut where it is too long.
@@ -193,21 +202,4 @@ func unknown(name string, have []string) string {
 		out += "; did you mean " + best + "?"
 	}
 	return out
-}
-
-// hidden is an error whose text shows references where it would show their values.
-type hidden struct {
-	err  error
-	hide func(string) string
-}
-
-func (h *hidden) Error() string { return h.hide(h.err.Error()) }
-func (h *hidden) Unwrap() error { return h.err }
-
-// conceal hides the values of the spec's references in what err says.
-func (s *Spec) conceal(err error) error {
-	if err == nil || s.hide == nil {
-		return err
-	}
-	return &hidden{err, s.hide}
 }

@@ -18,7 +18,7 @@ import (
 // Program opens what a spec names. Mistakes that only opening shows, such as an expression that does not parse, are
 // Errors too. Where the schema is declared, the stages are checked against it.
 func (r *Registry) Program(ctx context.Context, s *Spec) (*connectors.Program, error) {
-	f := &found{file: s.File, hide: s.hide}
+	f := &found{file: s.File, refs: s.refs}
 	p, err := r.open(ctx, f, s)
 	if p.Sink != nil && (err != nil || len(f.list) > 0) {
 		err = errors.Join(err, p.Sink.Close(ctx))
@@ -54,7 +54,7 @@ func (r *Registry) open(ctx context.Context, f *found, s *Spec) (p *connectors.P
 		}
 	}
 	for _, st := range s.Stages {
-		nt := connectors.NamedTransform{Name: st.Path}
+		nt := connectors.NamedTransform{Name: st.Path, Hide: s.refs.within(st.node)}
 		if !st.broken {
 			t, err := r.transforms[st.Kind].open(ctx, st.Config)
 			if err != nil {

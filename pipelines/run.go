@@ -37,6 +37,8 @@ func (n *Node) Run(ctx context.Context, r *Registry, s *Spec, opts RunOptions) (
 			err = nil // it was asked to end before there was anything to flush
 		}
 	}()
+	defer func() { err = s.conceal(err) }()
+	opts.Events = s.concealed(opts.Events)
 	program, err := r.Program(ctx, s)
 	if err != nil {
 		return err
@@ -102,6 +104,7 @@ func (n *Node) work(ctx context.Context, w *connectors.Worker) error {
 // Check opens what a spec names and asks its destination whether it takes rows, without changing anything. Where opts let
 // the pipeline wait for its destination, that is left to Run.
 func (n *Node) Check(ctx context.Context, r *Registry, s *Spec, opts RunOptions) (err error) {
+	defer func() { err = s.conceal(err) }()
 	program, err := r.Program(ctx, s)
 	if err != nil {
 		return err

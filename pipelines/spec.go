@@ -32,7 +32,7 @@ type Spec struct {
 	Tests      []Test
 	Text       []byte // the file as YAML without its tests, environment variables as references
 	Hash       string // of Text
-	hide       func(string) string
+	refs       *references
 }
 
 // Part is a named kind of thing with its configuration.
@@ -94,7 +94,7 @@ func (r *Registry) Load(name string, text []byte, env func(string) (string, bool
 	d := newDecoder(f, env)
 	d.substitute(root, "")
 	sum := sha256.Sum256(canonical)
-	s := &Spec{File: name, Text: canonical, Hash: hex.EncodeToString(sum[:16]), hide: f.hide}
+	s := &Spec{File: name, Text: canonical, Hash: hex.EncodeToString(sum[:16]), refs: f.refs}
 	var o outline
 	d.into(root, "", &o)
 	s.fill(d, r, root, &o)
