@@ -12,6 +12,7 @@ import (
 type Events struct {
 	Lease      func(shard core.ShardID, state string)                             // held, lost, released
 	Schema     func(version int64, columns int)                                   // a new schema was committed
+	Advice     func(what string)                                                  // the decoder's, on the first records
 	Absent     func(columns []Absent)                                             // columns that the pipeline names, and no record had yet: they are null
 	Futile     func(rows int64, first Refusal)                                    // every row so far was refused at one place for one reason; once
 	Refused    func(err error)                                                    // a stage cannot run with new fields; they are rescued
@@ -40,6 +41,12 @@ func (e *Events) schema(version int64, columns int) {
 func (e *Events) futile(rows int64, first Refusal) {
 	if e.Futile != nil {
 		e.Futile(rows, first)
+	}
+}
+
+func (e *Events) advice(what string) {
+	if e.Advice != nil && what != "" {
+		e.Advice(what)
 	}
 }
 
@@ -110,6 +117,7 @@ func Join(list ...*Events) *Events {
 		Schema:     func(v int64, n int) { each(list, func(e *Events) { e.schema(v, n) }) },
 		Refused:    func(err error) { each(list, func(e *Events) { e.refused(err) }) },
 		Futile:     func(n int64, r Refusal) { each(list, func(e *Events) { e.futile(n, r) }) },
+		Advice:     func(what string) { each(list, func(e *Events) { e.advice(what) }) },
 		Absent:     func(c []Absent) { each(list, func(e *Events) { e.absent(c) }) },
 		Asked:      func(s core.ShardID) { each(list, func(e *Events) { e.asked(s) }) },
 		Read:       func(b core.Batch, lag time.Duration) { each(list, func(e *Events) { e.read(b, lag) }) },

@@ -78,3 +78,18 @@ tests:
 		require.Contains(t, errOut, want)
 	}
 }
+
+func TestAFirstRowThatLooksLikeAHeaderIsSaid(t *testing.T) {
+	dir := t.TempDir()
+	in := filepath.Join(dir, "in.csv")
+	file := pipelineFile(t, dir, fmt.Sprintf("version: 1\nname: table\nsource: {file: {paths: [%q]}, decode: {csv: {}}}\nsink: {file: {path: %q}}\n", in, filepath.Join(dir, "lake")))
+	const advice = "set header: true in source.decode.csv"
+	require.NoError(t, os.WriteFile(in, []byte("id,name\n1,a\n2,b\n"), 0o600))
+	require.Contains(t, ok(t, "dry-run", file), advice)
+	require.Contains(t, result[pipelines.DryRun](t, "dry-run", file).Advice, advice)
+	code, _, errOut := command(t, "run", file, "--data", filepath.Join(dir, "data"))
+	require.Equal(t, exitOK, code, errOut)
+	require.Equal(t, 1, strings.Count(errOut, advice), errOut)
+	require.NoError(t, os.WriteFile(in, []byte("1,name\n1,a\n2,b\n"), 0o600))
+	require.NotContains(t, ok(t, "dry-run", file), advice)
+}
