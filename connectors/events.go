@@ -22,6 +22,7 @@ type Events struct {
 	Planned    func(p Plan)                                                       // a plan was committed, by this worker
 	Resumed    func(p Plan)                                                       // an open plan was found, and is finished
 	Retry      func(what string, attempt int, wait time.Duration, err error)      // a step failed and is tried again
+	Recovered  func(what string)                                                  // a step that was tried again succeeded
 	Checkpoint func(p Plan, took time.Duration)                                   // a plan is done and the checkpoints moved
 	Moved      func(shard core.ShardID, through core.SequenceNumber, rows Counts) // a checkpoint moved without a plan
 }
@@ -98,6 +99,12 @@ func (e *Events) retry(what string, attempt int, wait time.Duration, err error) 
 	}
 }
 
+func (e *Events) recovered(what string) {
+	if e.Recovered != nil {
+		e.Recovered(what)
+	}
+}
+
 func (e *Events) checkpoint(p Plan, took time.Duration) {
 	if e.Checkpoint != nil {
 		e.Checkpoint(p, took)
@@ -128,6 +135,7 @@ func Join(list ...*Events) *Events {
 		Retry: func(what string, attempt int, wait time.Duration, err error) {
 			each(list, func(e *Events) { e.retry(what, attempt, wait, err) })
 		},
+		Recovered: func(what string) { each(list, func(e *Events) { e.recovered(what) }) },
 		Moved: func(s core.ShardID, through core.SequenceNumber, c Counts) {
 			each(list, func(e *Events) { e.moved(s, through, c) })
 		},

@@ -131,16 +131,20 @@ func probe(ctx context.Context, program *connectors.Program, s *Spec, opts RunOp
 	if !ok {
 		return nil
 	}
+	const step = "reach the destination"
 	for attempt := 1; ; attempt++ {
 		err := p.Probe(ctx)
 		if err == nil {
+			if attempt > 1 && opts.Events != nil && opts.Events.Recovered != nil {
+				opts.Events.Recovered(step)
+			}
 			return nil
 		}
 		if opts.UntilCaughtUp || !s.endless() || connectors.IsPermanent(err) || ctx.Err() != nil {
 			return fmt.Errorf("pipeline %s: %w", s.Name, err)
 		}
 		if opts.Events != nil && opts.Events.Retry != nil {
-			opts.Events.Retry("reach the destination", attempt, probeEvery, err)
+			opts.Events.Retry(step, attempt, probeEvery, err)
 		}
 		select {
 		case <-time.After(probeEvery):
