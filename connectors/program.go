@@ -34,7 +34,6 @@ type NamedTransform struct {
 	Hide      func(string) string // takes out of what is said of the stage what must not be shown; nil: nothing
 }
 
-
 // pinned is the set of columns of s whose types stay as they are.
 func (p *Program) pinned(s *arrow.Schema) map[string]bool {
 	out := map[string]bool{}

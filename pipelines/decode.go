@@ -33,16 +33,39 @@ func (d *decoder) expanded(n *yaml.Node) bool {
 // into decodes n into v and lets it validate itself. It returns whether all of n is right.
 func (d *decoder) into(n *yaml.Node, path string, v any) bool {
 	d.value(n, path, reflect.ValueOf(v).Elem())
-	if !d.right(n) {
+	right := d.right(n)
+	val, ok := reflect.ValueOf(v).Elem().Interface().(interface{ Validate() error })
+	if !ok {
+		return right
+	}
+	err := val.Validate()
+	if err != nil && right {
+		d.fail(n, path, err)
+	} else if err != nil {
+		for _, one := range parts(err) {
+			if d.apart(n, one.Error()) {
+				d.fail(n, path, one)
+			}
+		}
+	}
+	return right && err == nil
+}
+
+// apart reports whether what is said of the settings in n is of one of them that is right, and has nothing to do with those
+// that are wrong.
+func (d *decoder) apart(n *yaml.Node, what string) bool {
+	name, _, _ := strings.Cut(what, " ")
+	of := child(n, strings.TrimSuffix(name, ":"))
+	if d.wrong[n] || of == nil {
 		return false
 	}
-	if val, ok := reflect.ValueOf(v).Elem().Interface().(interface{ Validate() error }); ok {
-		if err := val.Validate(); err != nil {
-			d.fail(n, path, err)
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		if d.wrong[key] || !d.right(value) && strings.Contains(what, key.Value) {
 			return false
 		}
 	}
-	return true
+	return d.right(of)
 }
 
 // value decodes n into v, which can be set.

@@ -114,8 +114,8 @@ func (f *found) hide(n *yaml.Node, what string) string {
 // fail adds what a part of the pipeline says of its configuration n; what it joins are mistakes of their own. Where one
 // begins with the name of a setting, the mistake is that setting's.
 func (f *found) fail(n *yaml.Node, path string, err error) {
-	if j, ok := err.(interface{ Unwrap() []error }); ok && err.Error() == errors.Join(j.Unwrap()...).Error() { //nolint:errorlint // of err itself
-		for _, one := range j.Unwrap() {
+	if all := parts(err); len(all) > 1 {
+		for _, one := range all {
 			f.fail(n, path, one)
 		}
 		return
@@ -134,6 +134,14 @@ func (f *found) fail(n *yaml.Node, path string, err error) {
 		}
 	}
 	f.put(n, path, what)
+}
+
+// parts are the errors that err joins, or err alone.
+func parts(err error) []error {
+	if j, ok := err.(interface{ Unwrap() []error }); ok && err.Error() == errors.Join(j.Unwrap()...).Error() {
+		return j.Unwrap()
+	}
+	return []error{err}
 }
 
 // oneLine is s without line breaks or anything that a terminal would act on, cut where it is too long.
