@@ -28,6 +28,7 @@ func (s *session) close(ctx context.Context, reason string) error {
 	if total.Written == 0 && total.Dead == 0 {
 		return s.carry(ctx, f, spans)
 	}
+	s.w.futile.flushed(s.w.cfg.Events)
 	outputs, err := f.staging.Outputs(ctx)
 	if err != nil {
 		return err

@@ -166,6 +166,7 @@ func stageRows(ctx context.Context, w *Worker, st Staging, s *PlanSpan, raw core
 		return nil, Permanent(fmt.Errorf("the ledger of records %s to %s of %s does not balance: %+v", raw.Span.First, raw.Span.Last, raw.Shard, c))
 	}
 	s.Counts = s.Counts.Add(c)
+	w.futile.see(w.cfg.Events, c, o.verdicts.Refused)
 	return o.bound.program.letters(w.cfg.Pipeline, w.incarnation, s.Source, raw, o.verdicts.Refused), nil
 }
 

@@ -44,6 +44,7 @@ type Worker struct {
 	memory      *memory.Holder
 	planner     *planner
 	schemas     *schemas
+	futile      futile
 	without     guards
 	tips        map[core.ShardID]core.SequenceNumber // where shards ended when the worker first listed them
 }

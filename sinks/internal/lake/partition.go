@@ -69,7 +69,8 @@ func (p *partitioner) split(b core.Batch, v *connectors.Verdicts) ([]*partition,
 		if p.unit > 0 || p.layout.Late != nil {
 			ms, state := times(i)
 			if state == timeBad {
-				v.Refuse(b, i, "bad_partition", fmt.Sprintf("column %s holds no time that RFC 3339 knows; use parse_timestamp", p.layout.PartitionBy))
+				v.Refuse(b, i, "bad_partition", fmt.Sprintf("partition_by: %.60q in column %s is no RFC 3339 time: make a timestamp of it with a parse_timestamp stage",
+					column(b, p.layout.PartitionBy).ValueStr(i), p.layout.PartitionBy))
 				continue
 			}
 			s.noTime = state == timeNull
