@@ -24,6 +24,7 @@ type encoder struct {
 	id     uint64 // hash of bytes
 	bytes  []byte // the schema's own IPC message
 	shape  batchShape
+	flat   *template // nil if it has nesting
 	w      *ipc.Writer
 	out    collector
 }
@@ -93,6 +94,9 @@ func newEncoder(s *arrow.Schema) (*encoder, error) {
 		return nil, fmt.Errorf("a batch with the schema %s cannot be stored: %w", s, err)
 	}
 	e.out.payload = payload{}
+	if e.flat, err = newTemplate(e, s); err != nil {
+		return nil, fmt.Errorf("encode schema: %w", err)
+	}
 	h := fnv.New64a()
 	h.Write(e.bytes)
 	e.id = h.Sum64()
@@ -101,6 +105,16 @@ func newEncoder(s *arrow.Schema) (*encoder, error) {
 
 // encode returns rec as a payload that is good as long as rec is retained.
 func (e *encoder) encode(rec arrow.Record) (payload, error) {
+	if e.flat != nil {
+		if p, ok := e.flat.encode(rec); ok {
+			return p, nil
+		}
+	}
+	return e.write(rec)
+}
+
+// write encodes rec whatever its columns are.
+func (e *encoder) write(rec arrow.Record) (payload, error) {
 	err := e.w.Write(rec)
 	p := e.out.payload
 	e.out.payload = payload{}
