@@ -332,17 +332,13 @@ func (e *Engine) poisoned() error {
 func (c *committer) publish(ops []*op) {
 	c.e.mu.Lock()
 	defer c.e.mu.Unlock()
-	touched := map[*logState]bool{}
 	for _, o := range ops {
 		if o.err == nil && !o.noop {
-			touched[c.e.apply(o, c.file, c.number)] = true
+			c.e.apply(o, c.file, c.number).notify()
 		}
 	}
 	if len(c.e.files) > 1 && c.e.files[0].live == 0 {
 		c.e.nudge()
-	}
-	for l := range touched {
-		l.notify()
 	}
 }
 
