@@ -121,7 +121,7 @@ func (c *committer) gather(ops []*op) (group, map[uint64]bool) {
 			c.schemas[o.schema.id], fresh[o.schema.id] = true, true
 			c.put(entry{Header: shardlog.Header{Kind: kindSchema}, schema: o.schema.id}, o.schema.bytes)
 		}
-		o.offset = c.put(entry{Header: o.header, id: o.id, pos: o.pos, schema: o.schemaID()}, o.payload)
+		o.offset = c.put(entry{Header: o.header, id: o.id, pos: o.pos, schema: o.schemaID()}, o.payload.parts...)
 	}
 	clear(states)
 	return group{file: c.file.id, number: c.number + 1, prev: c.crc, length: uint32(len(c.buf) - groupHeader)}, fresh //nolint:gosec // below maxGroup
@@ -135,11 +135,14 @@ func (o *op) schemaID() uint64 {
 }
 
 // put appends an entry to the group and returns its payload's offset in it.
-func (c *committer) put(e entry, payload []byte) int64 {
+func (c *committer) put(e entry, payload ...[]byte) int64 {
 	start := len(c.buf)
 	c.buf = beginEntry(c.buf, e)
 	at := len(c.buf)
-	c.buf = endEntry(append(c.buf, payload...), start)
+	for _, b := range payload {
+		c.buf = append(c.buf, b...)
+	}
+	c.buf = endEntry(c.buf, start)
 	return int64(at)
 }
 
@@ -221,7 +224,7 @@ func (s *staged) decide(o *op) {
 	if o.kind != shardlog.KindOpen {
 		o.header.N = s.N + 1
 	}
-	o.header.Chain = shardlog.Chain(s.Chain, o.crc)
+	o.header.Chain = shardlog.Chain(s.Chain, o.payload.crc)
 	s.State = s.Apply(o.header, o.pos)
 }
 
@@ -329,17 +332,13 @@ func (e *Engine) poisoned() error {
 func (c *committer) publish(ops []*op) {
 	c.e.mu.Lock()
 	defer c.e.mu.Unlock()
-	touched := map[*logState]bool{}
 	for _, o := range ops {
 		if o.err == nil && !o.noop {
-			touched[c.e.apply(o, c.file, c.number)] = true
+			c.e.apply(o, c.file, c.number).notify()
 		}
 	}
 	if len(c.e.files) > 1 && c.e.files[0].live == 0 {
 		c.e.nudge()
-	}
-	for l := range touched {
-		l.notify()
 	}
 }
 
@@ -363,7 +362,7 @@ func (e *Engine) apply(o *op, file *logFile, number uint64) *logState {
 	l.State = l.Apply(o.header, o.pos)
 	if o.kind == shardlog.KindData {
 		r := &ref{
-			pos: o.pos, epoch: o.epoch, file: file, offset: o.offset, size: len(o.payload), prev: o.prev,
+			pos: o.pos, epoch: o.epoch, file: file, offset: o.offset, size: o.payload.size, prev: o.prev,
 			chain: o.header.Chain, arrival: millis(o.header.Arrival), schema: o.schema,
 		}
 		l.refs = append(l.refs, r)
