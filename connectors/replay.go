@@ -84,7 +84,7 @@ func (w *Worker) again(ctx context.Context, number int64) error {
 	if err != nil {
 		return fmt.Errorf("finish plan %d: %w", number, err)
 	}
-	st, err := w.stage(ctx, number, b)
+	st, err := w.stage(ctx, number, b, 0) // the plan has its outputs
 	if err != nil {
 		return err
 	}

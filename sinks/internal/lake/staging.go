@@ -38,7 +38,10 @@ const (
 	keptBytes   = 8 << 20 // of batches that are encoded together
 )
 
-var _ connectors.Staging = (*Staging)(nil)
+var (
+	_ connectors.Staging = (*Staging)(nil)
+	_ connectors.Fitter  = (*Staging)(nil)
+)
 
 // file is the file of one partition.
 type file struct {
@@ -81,7 +84,7 @@ func Stage(store Store, l Layout, f connectors.Flush) (*Staging, error) {
 	}
 	h := fnv.New64a()
 	_, _ = fmt.Fprintf(h, "%s/%s/%d", f.Pipeline, f.Incarnation, f.Number)
-	parts, err := newPartitioner(l, fmt.Sprintf("%016x", h.Sum64()))
+	parts, err := newPartitioner(l, fmt.Sprintf("%016x", h.Sum64()), f.MaxOutputs)
 	if err != nil {
 		return nil, err
 	}
@@ -134,6 +137,15 @@ func (s *Staging) Add(ctx context.Context, b core.Batch, v *connectors.Verdicts)
 	}
 	s.release()
 	return nil
+}
+
+// Fit notes the partitions of the rows of b.
+func (s *Staging) Fit(b core.Batch) error {
+	parts, err := s.parts.split(b, &connectors.Verdicts{})
+	for _, p := range parts {
+		p.rows = p.rows[:0]
+	}
+	return err
 }
 
 // sizeOf is how many bytes the buffers of a batch have.
@@ -233,12 +245,11 @@ func (s *Staging) files() []*file {
 
 // Stats says how far the files have grown.
 func (s *Staging) Stats() connectors.StagingStats {
-	st := connectors.StagingStats{Memory: s.held}
+	st := connectors.StagingStats{Memory: s.held, Outputs: len(s.parts.by)}
 	for _, p := range s.parts.by {
 		if p.file == nil {
 			continue
 		}
-		st.Outputs++
 		st.Largest = max(st.Largest, p.file.size)
 		for _, part := range []any{p.file.enc, p.file.obj} {
 			if h, ok := part.(interface{ Held() int64 }); ok {
@@ -329,12 +340,16 @@ func (f *file) publish(ctx context.Context, footer string) error {
 
 // Discard gives up what was not published.
 func (s *Staging) Discard() error {
+	s.closed = true
 	var errs []error
-	for _, f := range s.files() {
-		f.later = nil
-		if f.obj != nil {
-			errs = append(errs, f.obj.Abort())
+	for _, p := range s.parts.by {
+		if p.file == nil {
+			continue
 		}
+		if p.file.obj != nil {
+			errs = append(errs, p.file.obj.Abort())
+		}
+		p.file, p.rows = nil, nil
 	}
 	s.release()
 	return errors.Join(errs...)
