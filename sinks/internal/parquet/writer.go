@@ -177,6 +177,15 @@ func (w *Writer) SetMetadata(key, value string) error {
 // Rows is how many were written.
 func (w *Writer) Rows() int64 { return w.rows }
 
+// Size estimates how many bytes the file has so far, its open row group included.
+func (w *Writer) Size() int64 {
+	n := w.offset
+	for _, c := range w.cols {
+		n += c.encoded()
+	}
+	return n
+}
+
 // Held estimates the memory of the row group that is open.
 func (w *Writer) Held() int64 {
 	var n int64
