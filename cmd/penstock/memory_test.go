@@ -43,12 +43,12 @@ source: {stream: clicks, decode: {json: {}}}
 stages: [compute: {p: 'session %% 500'}]
 sink: {file: {path: %q, prefix: 'p=!{partitionKeyFromQuery:p}/', partition_keys: {p: p}, format: {parquet: {}}}}
 `, filepath.Join(dir, "lake")), 0o600))
-	c := spawn(t, "run", file, "--data", data, "--until-caught-up", "--memory", "64MiB")
+	c := spawn(t, "run", file, "--data", data, "--until-caught-up", "--memory", "128MiB")
 	c.ends(2 * time.Minute)
 	require.True(t, c.cmd.ProcessState.Success(), c.said)
 	peak := c.cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss >> 10 // MiB
-	t.Logf("campaign=memory budget_mib=64 peak_mib=%d", peak)
-	require.Less(t, peak, int64(160))
+	t.Logf("campaign=memory budget_mib=128 peak_mib=%d", peak)
+	require.LessOrEqual(t, peak, int64(128+128/10), "the budget and a tenth")
 	require.Contains(t, c.said.String(), "written=60,000")
 	line, code, _ := verifyLine(t, file)
 	require.Equal(t, exitOK, code, line)
@@ -66,7 +66,7 @@ func TestALargeRecordPassesWithinTheSmallestBudget(t *testing.T) {
 	}
 	code = run(t.Context(), []string{"put", "clicks", "--data", data}, &in, io.Discard, &said)
 	require.Equal(t, exitOK, code, said.String())
-	c := spawn(t, "run", clicksFile(t, dir, "p", "", ""), "--data", data, "--until-caught-up", "--memory", "64MiB")
+	c := spawn(t, "run", clicksFile(t, dir, "p", "", ""), "--data", data, "--until-caught-up", "--memory", "128MiB")
 	c.ends(time.Minute)
 	require.True(t, c.cmd.ProcessState.Success(), c.said)
 	require.Equal(t, upTo(0, 3, anyNumber), numbers(t, filepath.Join(dir, "p")))

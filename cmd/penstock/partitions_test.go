@@ -44,7 +44,7 @@ func TestAPlanHasAtMostAThousandOutputs(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel() // it waits for syncs most of the time
+			t.Parallel()                       // it waits for syncs most of the time
 			rng := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // made-up data
 			var lines strings.Builder
 			for i := range c.records {

@@ -133,7 +133,7 @@ func dataSize(d arrow.ArrayData) int64 {
 	var n int64
 	for _, b := range d.Buffers() {
 		if b != nil {
-			n += int64(b.Len())
+			n += int64(cap(b.Buf())) // builders leave room behind what they made
 		}
 	}
 	for _, child := range d.Children() {
