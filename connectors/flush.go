@@ -62,6 +62,7 @@ func (w *Worker) stage(ctx context.Context, number int64, b *bound, maxOutputs i
 	err := w.retry(ctx, "stage", func() (err error) {
 		st, err = b.program.Sink.Stage(ctx, Flush{
 			Pipeline: w.cfg.Pipeline, Incarnation: w.incarnation, Number: number, Schema: b.output, MaxOutputs: maxOutputs,
+			Memory: w.cfg.Memory.Staging(), Scratch: w.cfg.Scratch,
 		})
 		return err
 	})
@@ -148,6 +149,34 @@ func (f *flush) put(ctx context.Context, w *Worker, s *PlanSpan, raw core.Batch,
 // weigh tells the process's memory what the flush holds.
 func (f *flush) weigh() { f.memory.Set(f.staging.Stats().Memory + f.held) }
 
+// spill moves rows out of memory, where there are enough for it to help, and asks anew whether memory is short.
+func (f *flush) spill(ctx context.Context, w *Worker) error {
+	if f.stale {
+		return nil
+	}
+	err := w.spill(ctx, f.staging)
+	switch {
+	case err == nil:
+	case IsPermanent(err), ctx.Err() != nil:
+		return err
+	default:
+		w.cfg.Events.retry("stage", 1, 0, err)
+		return f.makeStale(w)
+	}
+	f.weigh()
+	f.memory.Reconsider()
+	return nil
+}
+
+// spill moves rows of a staging out of memory. A little is not worth it: the rest is another flush's.
+func (w *Worker) spill(ctx context.Context, st Staging) error {
+	sp, ok := st.(Spiller)
+	if !ok || st.Stats().Memory < w.cfg.Memory.Staging()/4 {
+		return nil
+	}
+	return sp.Spill(ctx)
+}
+
 // discard gives up a flush that is not planned, and its memory.
 func (f *flush) discard() error {
 	f.memory.Close()
@@ -231,7 +260,7 @@ func (f *flush) rebuild(ctx context.Context, w *Worker, places map[core.ShardID]
 	for i := range spans {
 		spans[i].Counts = places[spans[i].Shard].carried
 	}
-	if f.letters, err = w.replay(ctx, f.bound, st, spans); err != nil {
+	if f.letters, err = w.replay(ctx, f.bound, st, spans, f.memory); err != nil {
 		return err
 	}
 	for i := range spans {

@@ -299,9 +299,14 @@ func (s *session) gatherPart(ctx context.Context, r *reading, part core.Batch, b
 	return s.gather(ctx, r, part, o)
 }
 
-// relieve closes the flush because the process needs its memory, unless what the plan before it holds is enough: then
-// that is waited for, as a close would, and the flush goes on.
+// relieve gives up memory because the process needs it: rows go to disk; if that is not enough the plan before is waited
+// for, as a close would; and only then the flush is closed.
 func (s *session) relieve(ctx context.Context) error {
+	if s.flush.held < maxLetterBytes {
+		if err := s.flush.spill(ctx, s.w); err != nil || !s.flush.memory.IsFull() {
+			return err
+		}
+	}
 	if s.doing != nil && s.flush.held < maxLetterBytes {
 		if err := s.wait(); err != nil {
 			return err

@@ -8,15 +8,18 @@ import (
 	"github.com/apache/arrow/go/v17/arrow"
 
 	"github.com/penstock/penstock/core"
+	"github.com/penstock/penstock/core/scratch"
 )
 
 // Flush names a set of rows that will become visible together.
 type Flush struct {
 	Pipeline    string
-	Incarnation string        // 16 hex digits, new when the pipeline is created or reset
-	Number      int64         // the plan's number, reserved before the first row is staged; never reused
-	Schema      *arrow.Schema // of every batch that is added, hidden columns included
-	MaxOutputs  int           // Add refuses a batch that needs more with an OutputsError; 0: no bound
+	Incarnation string         // 16 hex digits, new when the pipeline is created or reset
+	Number      int64          // the plan's number, reserved before the first row is staged; never reused
+	Schema      *arrow.Schema  // of every batch that is added, hidden columns included
+	MaxOutputs  int            // Add refuses a batch that needs more with an OutputsError; 0: no bound
+	Memory      int64          // about how much the rows may take of it; 0: no bound
+	Scratch     *scratch.Space // room on disk for more; nil: none
 }
 
 // MaxOutputs is how many outputs a plan has at most, and so how many the rows of one record may need: a sink refuses
@@ -55,6 +58,12 @@ type Fitter interface {
 	// Fit notes the outputs that the rows of b need, as Add does, but takes no rows; it may be called after Discard. Its
 	// error is an OutputsError where they would be more than Flush.MaxOutputs.
 	Fit(b core.Batch) error
+}
+
+// Spiller is the optional capability of a staging that can give up memory and keep its rows.
+type Spiller interface {
+	// Spill gives up as much memory as it can. An error leaves the staging broken, as one of Add does.
+	Spill(ctx context.Context) error
 }
 
 // OutputsError says that a batch needs more outputs than its flush may have. Nothing of it was taken.

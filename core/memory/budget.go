@@ -59,7 +59,12 @@ func (b *Budget) Queue() int64 { return b.heap() / 8 }
 func (b *Budget) Reading() int64 { return b.heap() / 8 }
 
 // Staging is for flushes that are gathered or written.
-func (b *Budget) Staging() int64 { return b.heap() / 2 }
+func (b *Budget) Staging() int64 {
+	if b == nil {
+		return 0
+	}
+	return b.heap() / 2
+}
 
 // Used is what readers and flushes hold now.
 func (b *Budget) Used() (reading, staging int64) {

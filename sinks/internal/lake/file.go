@@ -9,6 +9,7 @@ import (
 
 	"github.com/penstock/penstock/connectors"
 	"github.com/penstock/penstock/core"
+	"github.com/penstock/penstock/core/scratch"
 	"github.com/penstock/penstock/sinks/internal/ndjson"
 	"github.com/penstock/penstock/sinks/internal/parquet"
 )
@@ -21,9 +22,10 @@ type file struct {
 	size  int64
 	rows  int64
 	sum   uint64
-	later []picked // rows not encoded yet
-	wait  int64    // their bytes, about
-	done  bool     // visible
+	aside []scratch.Piece // rows not encoded yet that are on disk
+	later []picked        // those that are in memory, and come after
+	wait  int64           // their bytes, about
+	done  bool            // visible
 }
 
 // picked are rows of a batch that is kept; nil is all of them.
@@ -57,18 +59,17 @@ func (s *Staging) named(p *partition) *file {
 
 // encode writes the rows of a file that were put off.
 func (s *Staging) encode(ctx context.Context, f *file) error {
-	if len(f.later) > 0 && f.obj == nil {
+	if f.obj == nil && len(f.aside)+len(f.later) > 0 {
 		if err := s.create(ctx, f); err != nil {
 			return err
 		}
 	}
 	before := f.encoded()
+	if err := s.recall(f); err != nil {
+		return err
+	}
 	for _, p := range f.later {
-		if err := f.enc.Write(p.batch, p.rows); err != nil {
-			err = fmt.Errorf("write %s: %w", f.name, err)
-			if errors.Is(err, core.ErrInvalid) { // it would be so again
-				err = connectors.Permanent(err)
-			}
+		if err := f.write(p.batch, p.rows); err != nil {
 			return err
 		}
 	}
@@ -76,6 +77,19 @@ func (s *Staging) encode(ctx context.Context, f *file) error {
 	s.encoded += f.encoded() - before
 	f.later, f.wait = nil, 0
 	return nil
+}
+
+// write encodes rows.
+func (f *file) write(rec arrow.Record, rows []int32) error {
+	err := f.enc.Write(rec, rows)
+	if err == nil {
+		return nil
+	}
+	err = fmt.Errorf("write %s: %w", f.name, err)
+	if errors.Is(err, core.ErrInvalid) { // it would be so again
+		return connectors.Permanent(err)
+	}
+	return err
 }
 
 // create begins a file at the destination.
@@ -110,7 +124,7 @@ func (s *Staging) measure(ctx context.Context, parts []*partition) error {
 		return nil
 	}
 	for _, p := range parts {
-		if f := p.file; s.sizeOf(f) < target || f.obj == nil && s.open >= maxEncoders {
+		if f := p.file; s.sizeOf(f) < target || f.obj == nil && s.open >= s.encoders {
 			continue
 		}
 		if err := s.encode(ctx, p.file); err != nil {

@@ -3,6 +3,7 @@ package lake_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/apache/arrow/go/v17/arrow"
@@ -205,3 +206,26 @@ func TestFewFilesAreWrittenAtOnce(t *testing.T) {
 		require.Equal(t, int64(200), o.Rows, fmt.Sprint(o))
 	}
 }
+
+// keeping is a store that keeps what is written.
+type keeping struct {
+	lake.Store
+	objects map[string]string
+}
+
+type kept struct {
+	strings.Builder
+	k    *keeping
+	name string
+}
+
+func (k *keeping) Create(_ context.Context, name string, _ lake.Origin) (lake.Object, error) {
+	return &kept{k: k, name: name}, nil
+}
+
+func (o *kept) Commit(context.Context) error {
+	o.k.objects[o.name] = o.String()
+	return nil
+}
+
+func (o *kept) Abort() error { return nil }

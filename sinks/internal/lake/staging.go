@@ -12,6 +12,7 @@ import (
 
 	"github.com/penstock/penstock/connectors"
 	"github.com/penstock/penstock/core"
+	"github.com/penstock/penstock/core/scratch"
 	"github.com/penstock/penstock/sinks/internal/parquet"
 	"github.com/penstock/penstock/sinks/internal/rowhash"
 )
@@ -31,12 +32,17 @@ type Staging struct {
 	kept []arrow.Record // batches not encoded yet
 	held int64          // their bytes
 
+	encoders int           // as maxEncoders, within the flush's memory
+	aside    *scratch.File // rows that memory had no room for; nil while there are none
+	text     []byte        // read from it
+
 	open         int   // files begun
 	raw, encoded int64 // bytes of the rows that were encoded, before and after
 }
 
 const (
 	maxEncoders = 32      // partitions of a flush, above which nothing is encoded before it is published
+	fileBytes   = 8 << 20 // that a file being encoded may hold; where there is less memory, fewer are encoded early
 	keptBytes   = 8 << 20 // of batches that are encoded together
 )
 
@@ -58,7 +64,11 @@ func Stage(store Store, l Layout, f connectors.Flush) (*Staging, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Staging{store: store, layout: l, flush: f, parts: parts}, nil
+	s := &Staging{store: store, layout: l, flush: f, parts: parts, encoders: maxEncoders}
+	if f.Memory > 0 {
+		s.encoders = int(max(2, min(f.Memory/fileBytes, maxEncoders)))
+	}
+	return s, nil
 }
 
 // Add encodes the rows of b into the files of their partitions.
@@ -96,7 +106,7 @@ func (s *Staging) Add(ctx context.Context, b core.Batch, v *connectors.Verdicts)
 	b.Retain()
 	s.kept = append(s.kept, b.Rows)
 	s.held += size + 4*b.NumRows()
-	if s.held < keptBytes || len(s.parts.by) > maxEncoders {
+	if s.held < keptBytes || len(s.parts.by) > s.encoders {
 		return s.measure(ctx, parts)
 	}
 	for _, p := range s.parts.by {
@@ -203,5 +213,6 @@ func (s *Staging) Discard() error {
 		p.file, p.rows = nil, nil
 	}
 	s.release()
-	return errors.Join(errs...)
+	s.text = nil
+	return errors.Join(append(errs, s.aside.Close())...)
 }

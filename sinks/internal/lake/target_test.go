@@ -48,9 +48,9 @@ func TestAFileThatReachesItsTargetIsSeen(t *testing.T) {
 	const target = 512 << 10
 	for name, format := range map[string]lake.Format{
 		"parquet": {Parquet: &parquet.Config{}}, "plain parquet": {Parquet: &parquet.Config{Compression: "none"}},
-		"ndjson": {NDJSON: &ndjson.Config{}}, "gzip": {NDJSON: &ndjson.Config{Compression: "gzip"}},
+		"gzip": {NDJSON: &ndjson.Config{Compression: "gzip"}},
 	} {
-		for _, partitions := range []int{1, 30, 400, 900} {
+		for _, partitions := range []int{1, 400} {
 			t.Run(fmt.Sprintf("%s in %d", name, partitions), func(t *testing.T) {
 				l := keyedLayout(format)
 				l.TargetFileSize = target

@@ -146,6 +146,17 @@ func (w *Writer) Flush() error {
 	return w.out.Flush()
 }
 
+// Yield ends the row group that is open, and gives the memory up that the next one would use again.
+func (w *Writer) Yield() error {
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	for _, c := range w.cols {
+		c.levels, c.plain, c.index = levels{}, nil, nil
+	}
+	return nil
+}
+
 func (w *Writer) writeChunk(c *column) (format.ColumnChunk, error) {
 	start := w.offset
 	var sizes []pageSize
