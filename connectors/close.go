@@ -12,13 +12,13 @@ func (s *session) close(ctx context.Context, reason string) error {
 		return err
 	}
 	f := s.flush
-	f.memory.Closing()
 	Step(ctx, "flush-closed")
 	if f.stale {
 		if err := s.w.retry(ctx, "rebuild", func() error { return f.rebuild(ctx, s.w, s.places()) }); err != nil {
 			return err
 		}
 	}
+	f.memory.Closing()
 	spans := f.sortedSpans()
 	var total Counts
 	for _, span := range spans {

@@ -14,7 +14,7 @@ import (
 
 // Semantics numbers what this binary makes of a spec: it rises whenever the same spec, schema and spans would give
 // other rows. A plan made under another number is not executed.
-const Semantics = 2
+const Semantics = 3
 
 // Program is the pure part of a pipeline, and its sink: what turns raw records into rows at a destination.
 type Program struct {
@@ -192,6 +192,19 @@ func Head(raw core.Batch, n int) core.Batch {
 		out.Span.Last = out.SequenceOf(n - 1)
 	} else {
 		out.Span.First = ""
+	}
+	out.Bytes = rawBytes(out)
+	return out
+}
+
+// after returns the records of raw behind seq, as a batch of its own.
+func after(raw core.Batch, seq core.SequenceNumber) core.Batch {
+	n := int(raw.NumRows())
+	cut := sort.Search(n, func(i int) bool { return raw.SequenceOf(i).Compare(seq) > 0 })
+	out := raw.WithRows(raw.Rows.NewSlice(int64(cut), int64(n)))
+	out.Records = int64(n - cut)
+	if cut < n {
+		out.Span.First = out.SequenceOf(0)
 	}
 	out.Bytes = rawBytes(out)
 	return out

@@ -66,7 +66,7 @@ func (n *Node) Run(ctx context.Context, r *Registry, s *Spec, opts RunOptions) (
 			return r.Stored(ctx, text, opts.Env)
 		},
 		Lease:  lease.Config{Owner: fmt.Sprintf("%d-%d", os.Getpid(), time.Now().UnixNano()), Exclusive: true},
-		Buffer: s.Buffer, Drain: opts.Drain, Adopt: opts.Adopt, Events: opts.Events, Memory: n.memory,
+		Buffer: s.Buffer, Drain: opts.Drain, Adopt: opts.Adopt, Events: opts.Events, Memory: n.memory, Scratch: n.scratch,
 		UntilCaughtUp: opts.UntilCaughtUp && (!ok || !finite.Finite()),
 	}
 	if t, ok := s.Sink.Config.(interface{ Target() connectors.ByteSize }); ok {

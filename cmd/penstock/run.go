@@ -104,7 +104,7 @@ func (c *runConfig) flags(f *pflag.FlagSet) {
 	f.BoolVar(&c.opts.Adopt, "adopt", false, "go on although the destination holds output of an earlier incarnation")
 	f.DurationVar(&c.opts.Drain, "drain", 10*time.Second, "how long a stop may take to flush what is buffered")
 	f.BoolVar(&c.watch, "watch", false, "read pipeline files again when they change")
-	f.TextVar(&c.memory, "memory", c.memory, "memory of the process, 64MiB or more")
+	f.TextVar(&c.memory, "memory", c.memory, "memory of the process, 128MiB or more")
 	f.StringVar(&c.admin, "admin", "", "address for /metrics, /healthz, /readyz and /status, such as 127.0.0.1:4568")
 	f.BoolVar(&c.public, "admin-public", false, "let --admin be an address that other machines reach")
 	f.BoolVar(&c.pprof, "pprof", false, "serve /debug/pprof at --admin too")

@@ -12,6 +12,7 @@ import (
 
 	"github.com/penstock/penstock/connectors"
 	"github.com/penstock/penstock/core"
+	"github.com/penstock/penstock/core/take"
 	"github.com/penstock/penstock/transforms/internal/expr"
 	"github.com/penstock/penstock/transforms/internal/rows"
 )
@@ -205,7 +206,7 @@ func (s *stage) apply(ctx context.Context, x step, b core.Batch, v *connectors.V
 		v.Refuse(b, f.Row, f.Code, f.Reason)
 		bad[f.Row] = true
 	}
-	return rows.Without(ctx, s.mem, out, bad)
+	return take.Without(ctx, s.mem, out, bad)
 }
 
 // pass is the column at a path, or nil where there is no path.

@@ -18,6 +18,7 @@ type committer struct {
 	e       *Engine
 	file    *logFile
 	end     int64 // where the next group goes
+	ended   bool  // the file has its END group
 	alloc   int64 // how far space is allocated
 	number  uint64
 	crc     uint32 // of the last group
@@ -390,9 +391,12 @@ func (c *committer) resolve(ops []*op, err error) {
 
 // roll ends the file and begins the next one, with the state of every log.
 func (c *committer) roll() error {
-	c.buf = append(c.buf[:0], make([]byte, groupHeader)...)
-	if err := c.write(group{file: c.file.id, number: c.number + 1, prev: c.crc, flags: flagEnd}); err != nil {
-		return err
+	if !c.ended { // else the next file could not be made then
+		c.buf = append(c.buf[:0], make([]byte, groupHeader)...)
+		if err := c.write(group{file: c.file.id, number: c.number + 1, prev: c.crc, flags: flagEnd}); err != nil {
+			return err
+		}
+		c.ended = true
 	}
 	c.free()
 	h := fileHeader{id: c.file.id + 1, prev: c.file.id, valid: uint64(c.end)} //nolint:gosec // an offset
@@ -445,7 +449,7 @@ func (c *committer) begin(h fileHeader) error {
 	c.e.files = append(c.e.files, f)
 	c.e.mu.Unlock()
 	c.e.nudge()
-	c.file, c.end, c.alloc = f, headerSize+g.size(), 0
+	c.file, c.end, c.alloc, c.ended = f, headerSize+g.size(), 0, false
 	c.number, c.crc = g.number, g.crc
 	c.schemas = map[uint64]bool{}
 	return nil
