@@ -73,10 +73,15 @@ func (a *API) deleteStream(ctx context.Context, _ *awsapi.Call, in *deleteStream
 	if t.status == stream.Deleting {
 		return a.busy(t.info.Name, t.status)
 	}
-	if a.cfg.Delay <= 0 {
-		return a.explain(t.info.Name, a.streams.Delete(ctx, t.info.Name))
+	err = a.streams.Retire(ctx, t.info.Name, max(a.cfg.Delay, 0), in.EnforceConsumerDeletion)
+	if errors.Is(err, stream.ErrConsumers) {
+		return awsapi.Refuse(codeInUse, "DeleteStream can't delete %s:%[2]s because there are consumers associated with this data stream. To delete %[2]s anyway, set the EnforceConsumerDeletion parameter to true to force the deletion of all the consumers that are associated with it.",
+			a.cfg.Account, t.info.Name)
 	}
-	if err := a.streams.Retire(ctx, t.info.Name, a.cfg.Delay); err != nil {
+	if err == nil && a.cfg.Delay <= 0 {
+		err = a.streams.Delete(ctx, t.info.Name)
+	}
+	if err != nil || a.cfg.Delay <= 0 {
 		return a.explain(t.info.Name, err)
 	}
 	time.AfterFunc(a.cfg.Delay, func() { a.deleteRetired(t) })
@@ -121,11 +126,16 @@ func (a *API) describeStreamSummary(ctx context.Context, _ *awsapi.Call, in *des
 	if err != nil {
 		return nil, err
 	}
+	consumers, err := t.Consumers(ctx)
+	if err != nil {
+		return nil, a.explain(t.info.Name, err)
+	}
 	return &describeStreamSummaryOutput{StreamDescriptionSummary: streamDescriptionSummary{
 		StreamName: string(t.info.Name), StreamARN: t.arn, StreamStatus: string(t.status),
 		StreamModeDetails: &streamModeDetails{StreamMode: provisioned}, RetentionPeriodHours: hours(t.info.Retention),
 		StreamCreationTimestamp: wire.At(t.info.Created), EnhancedMonitoring: []enhancedMetrics{{ShardLevelMetrics: []string{}}},
 		EncryptionType: "NONE", OpenShardCount: int32(len(openShards(t.info))), //nolint:gosec // bounded
+		ConsumerCount:      int32(len(consumers)),         //nolint:gosec // bounded
 		MaxRecordSizeInKiB: int32(t.info.MaxRecord >> 10), //nolint:gosec // bounded
 	}}, nil
 }

@@ -24,6 +24,8 @@ type Info struct {
 	Drop      []shardlog.LogID `json:"drop,omitempty"`   // logs of shards that are gone, to be deleted
 	Phase     Status           `json:"phase,omitempty"`  // that it passes through
 	Until     time.Time        `json:"until,omitzero"`   // when the phase ends
+
+	Deregistered int64 `json:"deregistered,omitempty"` // seconds; consumers that come later have later times
 }
 
 // Shard is a part of a stream.

@@ -40,11 +40,21 @@ func (i *Info) pass(phase Status, now time.Time, delay time.Duration) {
 	}
 }
 
-// Retire makes a stream Deleting: it takes no more records, and Trim deletes it once the delay is over.
-func (s *Store) Retire(ctx context.Context, name core.StreamName, delay time.Duration) error {
+// Retire makes a stream Deleting: it takes no more records, and Trim deletes it once the delay is over. Consumers go
+// with it if force is set; else ErrConsumers while it has any.
+func (s *Store) Retire(ctx context.Context, name core.StreamName, delay time.Duration, force bool) error {
 	return s.update(ctx, name, func(i *Info) error {
 		if i.Phase == Deleting {
 			return fmt.Errorf("stream %s: %w", name, ErrBusy)
+		}
+		if !force {
+			have, err := newStream(s, i.Name, i.ID).Consumers(ctx)
+			if err != nil {
+				return err
+			}
+			if len(have) > 0 {
+				return fmt.Errorf("stream %s has %d: %w", name, len(have), ErrConsumers)
+			}
 		}
 		i.Phase, i.Until = Deleting, time.Now().Add(delay).UTC()
 		return nil

@@ -124,8 +124,12 @@ func (s *Store) Delete(ctx context.Context, name core.StreamName) error {
 	if err != nil {
 		return err
 	}
+	writes, err := s.belongings(ctx, info.ID)
+	if err != nil {
+		return err
+	}
 	_, err = s.control.Commit(ctx, control.Txn{
-		Checks: []control.Check{{Key: row.Key, Version: row.Version}}, Writes: []control.Write{{Key: row.Key}},
+		Checks: []control.Check{{Key: row.Key, Version: row.Version}}, Writes: append(writes, control.Write{Key: row.Key}),
 	})
 	if err != nil {
 		return fmt.Errorf("delete stream %s: %w", name, err)
