@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/penstock/penstock/core/awsapi"
@@ -62,6 +63,7 @@ type API struct {
 	streams *stream.Store
 	cfg     Config
 	tokens  *sealer
+	scaling sync.Map // ids of the streams that are scaled in the background
 }
 
 // New returns the API of the streams in a store. The key that it seals iterators with stands in the control store, so
@@ -90,6 +92,12 @@ func (a *API) Service() awsapi.Service {
 		awsapi.Void("DeregisterStreamConsumer", a.deregisterStreamConsumer),
 		awsapi.Op("DescribeStreamConsumer", a.describeStreamConsumer),
 		awsapi.Op("ListStreamConsumers", a.listStreamConsumers),
+		awsapi.Void("SplitShard", a.splitShard),
+		awsapi.Void("MergeShards", a.mergeShards),
+		awsapi.Op("UpdateShardCount", a.updateShardCount),
+		awsapi.Void("IncreaseStreamRetentionPeriod", a.increaseStreamRetentionPeriod),
+		awsapi.Void("DecreaseStreamRetentionPeriod", a.decreaseStreamRetentionPeriod),
+		awsapi.Void("UpdateMaxRecordSize", a.updateMaxRecordSize),
 		awsapi.Op("PutRecord", a.putRecord),
 		awsapi.Op("PutRecords", a.putRecords),
 		awsapi.Op("GetShardIterator", a.getShardIterator),

@@ -21,6 +21,7 @@ const (
 	codeExpired     = "ExpiredIteratorException"
 	codeExpiredNext = "ExpiredNextTokenException"
 	codeInternal    = "InternalFailureException"
+	codeValidation  = "ValidationException"
 )
 
 func invalid(format string, args ...any) error { return awsapi.Refuse(codeArgument, format, args...) }

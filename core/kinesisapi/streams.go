@@ -46,23 +46,13 @@ func (a *API) withinShardLimit(ctx context.Context, more int) error {
 	}
 	n := 0
 	for _, i := range infos {
-		n += len(openShards(i))
+		n += i.OpenShards()
 	}
 	if n+more > a.cfg.ShardLimit {
 		return awsapi.Refuse(codeLimit, "This request would exceed the shard limit for the account %s in %s. Current shard count for the account: %d. Limit: %d. Number of additional shards that would have resulted from this request: %d. Refer to the AWS Service Limits page (https://docs.aws.amazon.com/general/latest/gr/aws_service_limits.html) for current limits and how to request higher limits.",
 			a.cfg.Account, a.cfg.Region, n, a.cfg.ShardLimit, more)
 	}
 	return nil
-}
-
-func openShards(i stream.Info) []stream.Shard {
-	var out []stream.Shard
-	for _, s := range i.Shards {
-		if !s.Closed {
-			out = append(out, s)
-		}
-	}
-	return out
 }
 
 func (a *API) deleteStream(ctx context.Context, _ *awsapi.Call, in *deleteStreamInput) error {
@@ -134,7 +124,7 @@ func (a *API) describeStreamSummary(ctx context.Context, _ *awsapi.Call, in *des
 		StreamName: string(t.info.Name), StreamARN: t.arn, StreamStatus: string(t.status),
 		StreamModeDetails: &streamModeDetails{StreamMode: provisioned}, RetentionPeriodHours: hours(t.info.Retention),
 		StreamCreationTimestamp: wire.At(t.info.Created), EnhancedMonitoring: []enhancedMetrics{{ShardLevelMetrics: []string{}}},
-		EncryptionType: "NONE", OpenShardCount: int32(len(openShards(t.info))), //nolint:gosec // bounded
+		EncryptionType: "NONE", OpenShardCount: int32(t.info.OpenShards()), //nolint:gosec // bounded
 		ConsumerCount:      int32(len(consumers)),         //nolint:gosec // bounded
 		MaxRecordSizeInKiB: int32(t.info.MaxRecord >> 10), //nolint:gosec // bounded
 	}}, nil

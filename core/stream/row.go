@@ -25,7 +25,10 @@ type Info struct {
 	Phase     Status           `json:"phase,omitempty"`  // that it passes through
 	Until     time.Time        `json:"until,omitzero"`   // when the phase ends
 
-	Deregistered int64 `json:"deregistered,omitempty"` // seconds; consumers that come later have later times
+	Scale        *Scaling    `json:"scale,omitempty"`        // a change of the number of shards that was begun
+	Scaled       []time.Time `json:"scaled,omitempty"`       // when it was changed lately
+	Mode         Mode        `json:"mode,omitempty"`         // a row of before there were modes has none, and is Provisioned
+	Deregistered int64       `json:"deregistered,omitempty"` // seconds; consumers that come later have later times
 }
 
 // Shard is a part of a stream.
@@ -86,6 +89,9 @@ func decode(row control.Row) (Info, error) {
 	var info Info
 	if err := json.Unmarshal(row.Value, &info); err != nil {
 		return info, fmt.Errorf("read row %s: %w", row.Key, err)
+	}
+	if info.Mode == "" {
+		info.Mode = Provisioned
 	}
 	return info, nil
 }

@@ -29,6 +29,9 @@ func (i Info) Status(now time.Time) Status {
 	if i.Phase == Deleting || i.Phase != "" && now.Before(i.Until) {
 		return i.Phase
 	}
+	if i.Scale != nil {
+		return Updating
+	}
 	return Active
 }
 

@@ -28,16 +28,20 @@ const (
 
 // Settings are what a stream is made with; zero means the documented default.
 type Settings struct {
-	Shards    int           // default 1
+	Shards    int           // default 1, on demand 4
 	Retention time.Duration // default and least 24 h, at most 8760 h
 	MaxRecord int64         // bytes of key and data; default 1 MiB, at most 10 MiB
 	Internal  bool          // made by Penstock for its own use: MaxRecord may be MaxInternal
 	Delay     time.Duration // how long the stream is Creating
+	Mode      Mode          // default Provisioned
 }
 
 func (s Settings) withDefaults() Settings {
+	if s.Mode == "" {
+		s.Mode = Provisioned
+	}
 	if s.Shards == 0 {
-		s.Shards = 1
+		s.Shards = map[Mode]int{Provisioned: 1, OnDemand: FirstOnDemand}[s.Mode]
 	}
 	if s.Retention == 0 {
 		s.Retention = MinRetention
@@ -89,7 +93,7 @@ func (s *Store) Create(ctx context.Context, name core.StreamName, set Settings) 
 		return Info{}, err
 	}
 	now := time.Now().UTC().Truncate(time.Millisecond)
-	info := Info{Name: name, ID: newID(), Created: now, Retention: set.Retention, MaxRecord: set.MaxRecord}
+	info := Info{Name: name, ID: newID(), Created: now, Retention: set.Retention, MaxRecord: set.MaxRecord, Mode: set.Mode}
 	info.pass(Creating, now, set.Delay)
 	for i, r := range core.EvenRanges(set.Shards) {
 		sh := Shard{

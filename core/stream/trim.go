@@ -13,7 +13,7 @@ import (
 
 // Trim deletes what has been expired for long enough: entries, and closed shards that have none left. It is to be
 // called every minute or so with the time of the wall clock; while that cannot be trusted it deletes nothing. It also
-// finishes splits, merges and deletions that were begun.
+// finishes splits, merges, scalings and deletions that were begun.
 func (s *Store) Trim(ctx context.Context, wall time.Time) error {
 	infos, err := s.List(ctx)
 	if err != nil {
@@ -33,8 +33,12 @@ func (s *Store) trim(ctx context.Context, info Info, wall time.Time) error {
 		_, err := s.DeleteRetired(ctx, info)
 		return err
 	}
-	if info.Intent != nil {
-		if _, err := s.Open(ctx, info.Name); err != nil {
+	if info.Intent != nil || info.Scale != nil {
+		st, err := s.Open(ctx, info.Name)
+		if err == nil {
+			err = st.FinishScaling(ctx)
+		}
+		if err != nil {
 			return err
 		}
 	}
