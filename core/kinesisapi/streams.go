@@ -31,7 +31,7 @@ func (a *API) createStream(ctx context.Context, _ *awsapi.Call, in *createStream
 		return err
 	}
 	name := core.StreamName(in.StreamName)
-	_, err := a.streams.Create(ctx, name, stream.Settings{Shards: shards, MaxRecord: int64(in.MaxRecordSizeInKiB) << 10, Delay: max(a.cfg.Delay, 0)})
+	_, err := a.streams.Create(ctx, name, stream.Settings{Shards: shards, MaxRecord: int64(in.MaxRecordSizeInKiB) << 10, Delay: max(a.cfg.Delay, 0), Tags: in.Tags})
 	if errors.Is(err, stream.ErrExists) {
 		return awsapi.Refuse(codeInUse, "Stream %s under account %s already exists.", name, a.cfg.Account)
 	}

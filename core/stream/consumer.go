@@ -115,6 +115,9 @@ func (s *Stream) Register(ctx context.Context, name string, tags map[string]stri
 	if err := core.StreamName(name).Validate(); err != nil { // the rules for names are the same
 		return Consumer{}, fmt.Errorf("a consumer's name: %w", err)
 	}
+	if err := CheckTags(tags); err != nil {
+		return Consumer{}, err
+	}
 	var made Consumer
 	return made, s.consumers(ctx, func(info *Info, have []Consumer, now time.Time) ([]control.Write, error) {
 		creating := 0

@@ -25,10 +25,11 @@ type Info struct {
 	Phase     Status           `json:"phase,omitempty"`  // that it passes through
 	Until     time.Time        `json:"until,omitzero"`   // when the phase ends
 
-	Scale        *Scaling    `json:"scale,omitempty"`        // a change of the number of shards that was begun
-	Scaled       []time.Time `json:"scaled,omitempty"`       // when it was changed lately
-	Mode         Mode        `json:"mode,omitempty"`         // a row of before there were modes has none, and is Provisioned
-	Deregistered int64       `json:"deregistered,omitempty"` // seconds; consumers that come later have later times
+	Scale        *Scaling          `json:"scale,omitempty"`  // a change of the number of shards that was begun
+	Scaled       []time.Time       `json:"scaled,omitempty"` // when it was changed lately
+	Mode         Mode              `json:"mode,omitempty"`   // a row of before there were modes has none, and is Provisioned
+	Tags         map[string]string `json:"tags,omitempty"`
+	Deregistered int64             `json:"deregistered,omitempty"` // seconds; consumers that come later have later times
 }
 
 // Shard is a part of a stream.

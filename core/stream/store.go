@@ -34,6 +34,7 @@ type Settings struct {
 	Internal  bool          // made by Penstock for its own use: MaxRecord may be MaxInternal
 	Delay     time.Duration // how long the stream is Creating
 	Mode      Mode          // default Provisioned
+	Tags      map[string]string
 }
 
 func (s Settings) withDefaults() Settings {
@@ -89,11 +90,11 @@ func NewStore(engine shardlog.Engine, store *control.Store, by shardlog.WriterID
 // Create makes a stream whose shards share the hash keys evenly. ErrExists if there is one of that name.
 func (s *Store) Create(ctx context.Context, name core.StreamName, set Settings) (Info, error) {
 	set = set.withDefaults()
-	if err := errors.Join(name.Validate(), set.validate()); err != nil {
+	if err := errors.Join(name.Validate(), set.validate(), CheckTags(set.Tags)); err != nil {
 		return Info{}, err
 	}
 	now := time.Now().UTC().Truncate(time.Millisecond)
-	info := Info{Name: name, ID: newID(), Created: now, Retention: set.Retention, MaxRecord: set.MaxRecord, Mode: set.Mode}
+	info := Info{Name: name, ID: newID(), Created: now, Retention: set.Retention, MaxRecord: set.MaxRecord, Mode: set.Mode, Tags: set.Tags}
 	info.pass(Creating, now, set.Delay)
 	for i, r := range core.EvenRanges(set.Shards) {
 		sh := Shard{
