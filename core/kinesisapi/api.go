@@ -14,11 +14,12 @@ import (
 
 // Config has the API's settings; zero means the documented default.
 type Config struct {
-	Region     string        // default us-east-1
-	Account    string        // of 12 digits. Default 000000000000
-	Delay      time.Duration // how long streams are CREATING, UPDATING and DELETING; < 0: not at all. Default 500 ms
-	ShardLimit int           // open shards of all streams. Default 10,000
-	Log        *slog.Logger  // default: none
+	Region        string        // default us-east-1
+	Account       string        // of 12 digits. Default 000000000000
+	Delay         time.Duration // how long streams are CREATING, UPDATING and DELETING; < 0: not at all. Default 500 ms
+	ShardLimit    int           // open shards of all streams. Default 10,000
+	OnDemandLimit int           // streams whose mode is ON_DEMAND. Default 50
+	Log           *slog.Logger  // default: none
 }
 
 func (c Config) withDefaults() Config {
@@ -33,6 +34,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.ShardLimit == 0 {
 		c.ShardLimit = stream.MaxShards
+	}
+	if c.OnDemandLimit == 0 {
+		c.OnDemandLimit = 50
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -104,6 +108,13 @@ func (a *API) Service() awsapi.Service {
 		awsapi.Void("TagResource", a.tagResource),
 		awsapi.Void("UntagResource", a.untagResource),
 		awsapi.Op("ListTagsForResource", a.listTagsForResource),
+		awsapi.Void("UpdateStreamMode", a.updateStreamMode),
+		awsapi.Op("UpdateStreamWarmThroughput", a.updateStreamWarmThroughput),
+		awsapi.Op("DescribeLimits", a.describeLimits),
+		awsapi.Op("DescribeAccountSettings", a.describeAccountSettings),
+		awsapi.Op("UpdateAccountSettings", a.updateAccountSettings),
+		awsapi.Op("EnableEnhancedMonitoring", a.enableEnhancedMonitoring),
+		awsapi.Op("DisableEnhancedMonitoring", a.disableEnhancedMonitoring),
 		awsapi.Op("PutRecord", a.putRecord),
 		awsapi.Op("PutRecords", a.putRecords),
 		awsapi.Op("GetShardIterator", a.getShardIterator),

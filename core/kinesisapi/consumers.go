@@ -30,10 +30,8 @@ func (a *API) registerStreamConsumer(ctx context.Context, _ *awsapi.Call, in *re
 	switch {
 	case errors.Is(err, stream.ErrConsumerExists):
 		return nil, awsapi.Refuse(codeInUse, "Consumer under name %s already exists on stream %s under account %s.", in.ConsumerName, t.info.Name, a.cfg.Account)
-	case errors.Is(err, stream.ErrLimit):
-		return nil, awsapi.Refuse(codeLimit, "Stream %s under account %s cannot have more than %d consumers, and %d in the state CREATING at one time.", t.info.Name, a.cfg.Account, stream.MaxConsumers, stream.MaxCreating)
 	case err != nil:
-		return nil, a.explain(t.info.Name, err)
+		return nil, a.refused(ctx, t, err)
 	}
 	return &registerStreamConsumerOutput{Consumer: shapeOf(t, c)}, nil
 }

@@ -12,26 +12,14 @@ import (
 	"github.com/penstock/penstock/core/stream"
 )
 
-// Modes of a stream.
-const (
-	provisioned = "PROVISIONED"
-	onDemand    = "ON_DEMAND"
-)
-
 func (a *API) createStream(ctx context.Context, _ *awsapi.Call, in *createStreamInput) error {
-	shards := int(in.ShardCount)
-	if in.StreamModeDetails == nil || in.StreamModeDetails.StreamMode == provisioned {
-		if shards == 0 {
-			return invalid("ShardCount is required for a stream whose mode is PROVISIONED.")
-		}
-	} else {
-		return invalid("StreamMode ON_DEMAND is not served yet.")
-	}
-	if err := a.withinShardLimit(ctx, shards); err != nil {
+	name := core.StreamName(in.StreamName)
+	set, err := a.modeOf(ctx, in)
+	if err != nil {
 		return err
 	}
-	name := core.StreamName(in.StreamName)
-	_, err := a.streams.Create(ctx, name, stream.Settings{Shards: shards, MaxRecord: int64(in.MaxRecordSizeInKiB) << 10, Delay: max(a.cfg.Delay, 0), Tags: in.Tags})
+	set.MaxRecord, set.Delay, set.Tags = int64(in.MaxRecordSizeInKiB)<<10, max(a.cfg.Delay, 0), in.Tags
+	_, err = a.streams.Create(ctx, name, set)
 	if errors.Is(err, stream.ErrExists) {
 		return awsapi.Refuse(codeInUse, "Stream %s under account %s already exists.", name, a.cfg.Account)
 	}
@@ -40,13 +28,9 @@ func (a *API) createStream(ctx context.Context, _ *awsapi.Call, in *createStream
 
 // withinShardLimit refuses what would make more open shards than there may be.
 func (a *API) withinShardLimit(ctx context.Context, more int) error {
-	infos, err := a.streams.List(ctx)
+	n, _, err := a.counts(ctx)
 	if err != nil {
 		return err
-	}
-	n := 0
-	for _, i := range infos {
-		n += i.OpenShards()
 	}
 	if n+more > a.cfg.ShardLimit {
 		return awsapi.Refuse(codeLimit, "This request would exceed the shard limit for the account %s in %s. Current shard count for the account: %d. Limit: %d. Number of additional shards that would have resulted from this request: %d. Refer to the AWS Service Limits page (https://docs.aws.amazon.com/general/latest/gr/aws_service_limits.html) for current limits and how to request higher limits.",
@@ -103,9 +87,9 @@ func (a *API) describeStream(ctx context.Context, _ *awsapi.Call, in *describeSt
 	shards, more := pageOf(a.shardsOf(t), in.ExclusiveStartShardID, limit)
 	return &describeStreamOutput{StreamDescription: streamDescription{
 		StreamName: string(t.info.Name), StreamARN: t.arn, StreamStatus: string(t.status),
-		StreamModeDetails: &streamModeDetails{StreamMode: provisioned}, Shards: shards, HasMoreShards: more,
+		StreamModeDetails: modeDetails(t.info), Shards: shards, HasMoreShards: more,
 		RetentionPeriodHours: hours(t.info.Retention), StreamCreationTimestamp: wire.At(t.info.Created),
-		EnhancedMonitoring: []enhancedMetrics{{ShardLevelMetrics: []string{}}}, EncryptionType: "NONE",
+		EnhancedMonitoring: monitored(t.info), EncryptionType: "NONE",
 	}}, nil
 }
 
@@ -122,10 +106,11 @@ func (a *API) describeStreamSummary(ctx context.Context, _ *awsapi.Call, in *des
 	}
 	return &describeStreamSummaryOutput{StreamDescriptionSummary: streamDescriptionSummary{
 		StreamName: string(t.info.Name), StreamARN: t.arn, StreamStatus: string(t.status),
-		StreamModeDetails: &streamModeDetails{StreamMode: provisioned}, RetentionPeriodHours: hours(t.info.Retention),
-		StreamCreationTimestamp: wire.At(t.info.Created), EnhancedMonitoring: []enhancedMetrics{{ShardLevelMetrics: []string{}}},
+		StreamModeDetails: modeDetails(t.info), RetentionPeriodHours: hours(t.info.Retention),
+		StreamCreationTimestamp: wire.At(t.info.Created), EnhancedMonitoring: monitored(t.info),
 		EncryptionType: "NONE", OpenShardCount: int32(t.info.OpenShards()), //nolint:gosec // bounded
-		ConsumerCount:      int32(len(consumers)),         //nolint:gosec // bounded
+		ConsumerCount:      int32(len(consumers)), //nolint:gosec // bounded
+		WarmThroughput:     warmth(t.info),
 		MaxRecordSizeInKiB: int32(t.info.MaxRecord >> 10), //nolint:gosec // bounded
 	}}, nil
 }
@@ -153,7 +138,7 @@ func (a *API) listStreams(ctx context.Context, _ *awsapi.Call, in *listStreamsIn
 		out.StreamNames = append(out.StreamNames, string(i.Name))
 		out.StreamSummaries = append(out.StreamSummaries, streamSummary{
 			StreamName: string(i.Name), StreamARN: a.streamARN(i.Name), StreamStatus: string(i.Status(time.Now())),
-			StreamModeDetails: &streamModeDetails{StreamMode: provisioned}, StreamCreationTimestamp: wire.At(i.Created),
+			StreamModeDetails: modeDetails(i), StreamCreationTimestamp: wire.At(i.Created),
 		})
 	}
 	if out.HasMoreStreams {

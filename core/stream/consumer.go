@@ -14,7 +14,8 @@ import (
 // Bounds of the consumers of a stream, those of Kinesis Data Streams.
 const (
 	MaxConsumers = 20
-	MaxCreating  = 5 // that are Creating at one time
+	MaxAdvantage = 50 // of an on-demand stream, while the account's commitment holds
+	MaxCreating  = 5  // that are Creating at one time
 )
 
 // What a caller should do with each is its first words.
@@ -118,8 +119,12 @@ func (s *Stream) Register(ctx context.Context, name string, tags map[string]stri
 	if err := CheckTags(tags); err != nil {
 		return Consumer{}, err
 	}
+	commitment, err := s.store.Commitment(ctx)
+	if err != nil {
+		return Consumer{}, err
+	}
 	var made Consumer
-	return made, s.consumers(ctx, func(info *Info, have []Consumer, now time.Time) ([]control.Write, error) {
+	err = s.consumers(ctx, func(info *Info, have []Consumer, now time.Time) ([]control.Write, error) {
 		creating := 0
 		for _, c := range have {
 			if c.Status(now) == Creating {
@@ -129,9 +134,15 @@ func (s *Stream) Register(ctx context.Context, name string, tags map[string]stri
 				return nil, fmt.Errorf("consumer %s of stream %s: %w", name, s.name, ErrConsumerExists)
 			}
 		}
-		if len(have) >= MaxConsumers || creating >= MaxCreating {
-			return nil, fmt.Errorf("stream %s has %d consumers of %d, %d of %d that are being made: %w",
-				s.name, len(have), MaxConsumers, creating, MaxCreating, ErrLimit)
+		most := MaxConsumers
+		if info.Mode == OnDemand && commitment.Active(now) {
+			most = MaxAdvantage
+		}
+		if len(have) >= most {
+			return nil, tooMany("%d consumers can be registered with it", most)
+		}
+		if creating >= MaxCreating {
+			return nil, tooMany("%d consumers can be CREATING at one time", MaxCreating)
 		}
 		second := max(now.Unix(), info.Deregistered+1)
 		made = Consumer{Name: name, Created: time.Unix(second, 0).UTC(), Tags: tags}
@@ -140,6 +151,7 @@ func (s *Stream) Register(ctx context.Context, name string, tags map[string]stri
 		}
 		return []control.Write{made.write(consumerKey(s.id, name))}, nil
 	})
+	return made, err
 }
 
 // Deregister removes a consumer, which is Deleting for delay. ErrNoConsumer; ErrBusy while it is not Active.

@@ -29,6 +29,9 @@ type Info struct {
 	Scaled       []time.Time       `json:"scaled,omitempty"` // when it was changed lately
 	Mode         Mode              `json:"mode,omitempty"`   // a row of before there were modes has none, and is Provisioned
 	Tags         map[string]string `json:"tags,omitempty"`
+	Switched     []time.Time       `json:"switched,omitempty"`     // when the mode was changed lately
+	Warm         int               `json:"warm,omitempty"`         // MiB a second that an on-demand stream is to have shards for
+	Metrics      []string          `json:"metrics,omitempty"`      // by shard, that were asked for
 	Deregistered int64             `json:"deregistered,omitempty"` // seconds; consumers that come later have later times
 }
 

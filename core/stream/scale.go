@@ -28,7 +28,7 @@ const (
 // many are open now. The stream is Updating for delay at least, and until FinishScaling has done the work. ErrBusy
 // unless it is Active; ErrMode where it is on demand; ErrLimit.
 func (s *Stream) Scale(ctx context.Context, target int, delay time.Duration) (open int, err error) {
-	return open, s.change(ctx, delay, Provisioned, func(i *Info, now time.Time) error {
+	err = s.change(ctx, delay, Provisioned, func(i *Info, now time.Time) error {
 		open = i.OpenShards()
 		i.Scaled = recent(i.Scaled, now)
 		switch {
@@ -44,6 +44,7 @@ func (s *Stream) Scale(ctx context.Context, target int, delay time.Duration) (op
 		i.Scaled = append(i.Scaled, now.UTC())
 		return i.scale(target, now)
 	})
+	return open, err
 }
 
 // scale notes that the stream is to have so many shards.

@@ -34,6 +34,7 @@ type Settings struct {
 	Internal  bool          // made by Penstock for its own use: MaxRecord may be MaxInternal
 	Delay     time.Duration // how long the stream is Creating
 	Mode      Mode          // default Provisioned
+	Warm      int           // MiB a second that an on-demand stream has shards for from the beginning
 	Tags      map[string]string
 }
 
@@ -42,7 +43,7 @@ func (s Settings) withDefaults() Settings {
 		s.Mode = Provisioned
 	}
 	if s.Shards == 0 {
-		s.Shards = map[Mode]int{Provisioned: 1, OnDemand: FirstOnDemand}[s.Mode]
+		s.Shards = map[Mode]int{Provisioned: 1, OnDemand: min(max(FirstOnDemand, s.Warm), MaxShards)}[s.Mode]
 	}
 	if s.Retention == 0 {
 		s.Retention = MinRetention
@@ -59,6 +60,8 @@ func (s Settings) validate() error {
 		largest = MaxInternal
 	}
 	switch {
+	case s.Warm != 0 && s.Mode != OnDemand || s.Warm < 0 || s.Warm > MaxWarm:
+		return &InvalidError{fmt.Sprintf("an on-demand stream, and no other, may have a warm throughput of 0 to %d MiB a second", MaxWarm)}
 	case s.Shards < 1 || s.Shards > MaxShards:
 		return fmt.Errorf("a stream has 1 to %d shards, not %d: %w", MaxShards, s.Shards, core.ErrInvalid)
 	case s.Retention < MinRetention || s.Retention > MaxRetention:
@@ -94,7 +97,7 @@ func (s *Store) Create(ctx context.Context, name core.StreamName, set Settings) 
 		return Info{}, err
 	}
 	now := time.Now().UTC().Truncate(time.Millisecond)
-	info := Info{Name: name, ID: newID(), Created: now, Retention: set.Retention, MaxRecord: set.MaxRecord, Mode: set.Mode, Tags: set.Tags}
+	info := Info{Name: name, ID: newID(), Created: now, Retention: set.Retention, MaxRecord: set.MaxRecord, Mode: set.Mode, Warm: set.Warm, Tags: set.Tags}
 	info.pass(Creating, now, set.Delay)
 	for i, r := range core.EvenRanges(set.Shards) {
 		sh := Shard{

@@ -13,7 +13,7 @@ import (
 
 // Trim deletes what has been expired for long enough: entries, and closed shards that have none left. It is to be
 // called every minute or so with the time of the wall clock; while that cannot be trusted it deletes nothing. It also
-// finishes splits, merges, scalings and deletions that were begun.
+// finishes splits, merges, scalings and deletions that were begun, and lets on-demand streams grow.
 func (s *Store) Trim(ctx context.Context, wall time.Time) error {
 	infos, err := s.List(ctx)
 	if err != nil {
@@ -41,6 +41,9 @@ func (s *Store) trim(ctx context.Context, info Info, wall time.Time) error {
 		if err != nil {
 			return err
 		}
+	}
+	if err := s.grow(ctx, info, time.Now()); err != nil {
+		return err
 	}
 	if err := s.drop(ctx, info); err != nil {
 		return err
