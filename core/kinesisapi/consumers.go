@@ -73,17 +73,16 @@ func (a *API) consumer(ctx context.Context, arn, streamARN, name string) (target
 	if arn == "" && (streamARN == "" || name == "") {
 		return target{}, stream.Consumer{}, invalid("Either ConsumerARN, or both StreamARN and ConsumerName have to be given.")
 	}
-	of, second := "", int64(0)
+	second := int64(0)
 	if arn != "" {
-		var ok bool
-		var named string
-		if of, named, second, ok = splitConsumerARN(arn); !ok {
+		of, named, at, ok := splitConsumerARN(arn)
+		if !ok {
 			return target{}, stream.Consumer{}, invalid("ConsumerARN %s is not that of a consumer.", arn)
 		}
 		if streamARN != "" && streamARN != of || name != "" && name != named {
 			return target{}, stream.Consumer{}, invalid("StreamARN, ConsumerName and ConsumerARN are not of one consumer.")
 		}
-		streamARN, name = of, named
+		streamARN, name, second = of, named, at
 	}
 	t, err := a.find(ctx, "", streamARN)
 	if err != nil {

@@ -37,7 +37,8 @@ func TestConsumersAreRegisteredDescribedAndDeregistered(t *testing.T) {
 		out, err := s.DescribeStreamConsumer(t.Context(), &in)
 		require.NoError(t, err, what)
 		d := out.ConsumerDescription
-		require.Equal(t, *made, types.Consumer{ConsumerARN: d.ConsumerARN, ConsumerName: d.ConsumerName, ConsumerStatus: d.ConsumerStatus, ConsumerCreationTimestamp: d.ConsumerCreationTimestamp}, what)
+		got := types.Consumer{ConsumerARN: d.ConsumerARN, ConsumerName: d.ConsumerName, ConsumerStatus: d.ConsumerStatus, ConsumerCreationTimestamp: d.ConsumerCreationTimestamp}
+		require.Equal(t, *made, got, what)
 		require.Equal(t, *arnOf("clicks"), *d.StreamARN)
 	}
 	summary, err := s.DescribeStreamSummary(t.Context(), &kinesis.DescribeStreamSummaryInput{StreamARN: arnOf("clicks")})

@@ -1,11 +1,14 @@
 package stream
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -66,4 +69,94 @@ func TestNoConsumerOutlivesItsStream(t *testing.T) {
 		require.NoError(t, err)
 		require.Empty(t, rows)
 	}
+}
+
+// TestPowerCutsLeaveConsumersWithTheirStreams cuts the power at every file-system call of a stream's consumers' lives.
+func TestPowerCutsLeaveConsumersWithTheirStreams(t *testing.T) {
+	t.Parallel()
+	states := 0
+	for n := int64(1); ; n++ {
+		fs := vfs.NewMem()
+		var calls atomic.Int64
+		fs.Fail(func(op, _ string) error {
+			if op != "read" && op != "open" && calls.Add(1) >= n {
+				return errCut
+			}
+			return nil
+		})
+		sure := map[string]bool{} // of each consumer: whether it is there, as far as a caller was told
+		err := consumerWorkload(t.Context(), fs, sure)
+		for sel := range uint64(2) {
+			left := fs.CrashClone(rand.New(rand.NewPCG(uint64(n), sel)))
+			if sel == 0 {
+				left = fs.CrashClone(nil)
+			}
+			checkConsumers(t, left, sure)
+			states++
+		}
+		if calls.Load() < n {
+			require.NoError(t, err)
+			break
+		}
+	}
+	t.Logf("campaign=cut-consumers states=%d violations=0", states)
+}
+
+func consumerWorkload(ctx context.Context, fs vfs.FS, sure map[string]bool) error {
+	e, c, s, err := faultStore(ctx, fs)
+	if err != nil {
+		return err
+	}
+	defer e.Close() //nolint:errcheck // the power is cut, or nothing is left to do
+	defer c.Close() //nolint:errcheck // likewise
+	if _, err := s.Create(ctx, "s", Settings{}); err != nil {
+		return err
+	}
+	st, err := s.Open(ctx, "s")
+	if err != nil {
+		return err
+	}
+	for _, name := range []string{"a", "b"} {
+		if _, err := st.Register(ctx, name, map[string]string{"k": name}, 0); err != nil {
+			return err
+		}
+		sure[name] = true
+	}
+	delete(sure, "a") // its end is begun
+	if err := st.Deregister(ctx, "a", 0); err != nil {
+		return err
+	}
+	sure["a"] = false
+	delete(sure, "b")
+	if err := s.Retire(ctx, "s", 0, true); err != nil {
+		return err
+	}
+	return s.Delete(ctx, "s")
+}
+
+func checkConsumers(t *testing.T, fs vfs.FS, sure map[string]bool) {
+	t.Helper()
+	e, c, s, err := faultStore(t.Context(), fs)
+	require.NoError(t, err)
+	defer func() {
+		require.NoError(t, c.Close())
+		require.NoError(t, e.Close())
+	}()
+	require.NoError(t, s.Trim(t.Context(), time.Now()))
+	rows, err := c.List(t.Context(), consumerPrefix)
+	require.NoError(t, err)
+	st, err := s.Open(t.Context(), "s")
+	if errors.Is(err, ErrNotFound) {
+		require.Empty(t, rows)
+		require.NotContains(t, sure, "b")
+		return
+	}
+	require.NoError(t, err)
+	for name, there := range sure {
+		_, err := st.Consumer(t.Context(), name)
+		require.Equal(t, there, err == nil, name)
+	}
+	have, err := st.Consumers(t.Context())
+	require.NoError(t, err)
+	require.Len(t, rows, len(have))
 }

@@ -32,6 +32,7 @@ type Info struct {
 	Switched     []time.Time       `json:"switched,omitempty"`     // when the mode was changed lately
 	Warm         int               `json:"warm,omitempty"`         // MiB a second that an on-demand stream is to have shards for
 	Metrics      []string          `json:"metrics,omitempty"`      // by shard, that were asked for
+	Policy       string            `json:"policy,omitempty"`       // who else may use the stream: a document of AWS's
 	Deregistered int64             `json:"deregistered,omitempty"` // seconds; consumers that come later have later times
 }
 

@@ -33,18 +33,23 @@ func (s *Store) trim(ctx context.Context, info Info, wall time.Time) error {
 		_, err := s.DeleteRetired(ctx, info)
 		return err
 	}
+	return errors.Join(s.advance(ctx, info), s.expire(ctx, info, wall))
+}
+
+// advance finishes what was begun with a stream's shards, and lets it grow.
+func (s *Store) advance(ctx context.Context, info Info) error {
 	if info.Intent != nil || info.Scale != nil {
 		st, err := s.Open(ctx, info.Name)
 		if err == nil {
 			err = st.FinishScaling(ctx)
 		}
-		if err != nil {
-			return err
-		}
-	}
-	if err := s.grow(ctx, info, time.Now()); err != nil {
 		return err
 	}
+	return s.grow(ctx, info, time.Now())
+}
+
+// expire deletes what of a stream has expired.
+func (s *Store) expire(ctx context.Context, info Info, wall time.Time) error {
 	if err := s.drop(ctx, info); err != nil {
 		return err
 	}
