@@ -83,8 +83,8 @@ func (a *API) updateStreamMode(ctx context.Context, _ *awsapi.Call, in *updateSt
 		}
 	}
 	err = t.SetMode(ctx, mode, warm, max(a.cfg.Delay, 0))
-	if err == nil && warm != nil {
-		err = a.scale(ctx, t)
+	if err == nil {
+		a.scale(ctx, t)
 	}
 	return a.refused(ctx, t, err)
 }
@@ -106,12 +106,10 @@ func (a *API) updateStreamWarmThroughput(ctx context.Context, _ *awsapi.Call, in
 		return nil, err
 	}
 	was, err := t.WarmUp(ctx, int(in.WarmThroughputMiBps), max(a.cfg.Delay, 0))
-	if err == nil {
-		err = a.scale(ctx, t)
-	}
 	if err != nil {
 		return nil, a.refused(ctx, t, err)
 	}
+	a.scale(ctx, t)
 	return &updateStreamWarmThroughputOutput{
 		StreamARN: t.arn, StreamName: string(t.info.Name),
 		WarmThroughput: &warmThroughputObject{TargetMiBps: in.WarmThroughputMiBps, CurrentMiBps: int32(was)}, //nolint:gosec // bounded

@@ -104,12 +104,10 @@ func (a *API) updateShardCount(ctx context.Context, _ *awsapi.Call, in *updateSh
 		}
 	}
 	open, err := t.Scale(ctx, int(in.TargetShardCount), max(a.cfg.Delay, 0))
-	if err == nil {
-		err = a.scale(ctx, t)
-	}
 	if err != nil {
 		return nil, a.refused(ctx, t, err)
 	}
+	a.scale(ctx, t)
 	return &updateShardCountOutput{
 		StreamName: string(t.info.Name), StreamARN: t.arn, CurrentShardCount: int32(open), TargetShardCount: in.TargetShardCount, //nolint:gosec // bounded
 	}, nil
@@ -118,13 +116,20 @@ func (a *API) updateShardCount(ctx context.Context, _ *awsapi.Call, in *updateSh
 // longestScaling is how long one attempt at it may take; what it leaves, trimming does.
 const longestScaling = 10 * time.Minute
 
-// scale does the scaling that a stream's row asks for: now where streams have no phases, else in the background.
-func (a *API) scale(ctx context.Context, t target) error {
+// patience is how long an answer waits for a scaling.
+const patience = 5 * time.Second
+
+// scale does the scaling that a stream's row asks for: before the answer where streams have no phases and it does not take
+// long, else in the background. It is to be finished, so nothing is refused any more.
+func (a *API) scale(ctx context.Context, t target) {
 	if a.cfg.Delay <= 0 {
-		return t.FinishScaling(ctx)
+		waiting, stop := context.WithTimeout(ctx, patience)
+		defer stop()
+		if t.FinishScaling(waiting) == nil {
+			return
+		}
 	}
 	a.scaleLater(t)
-	return nil
 }
 
 // scaleLater does in the background what is left of a stream's scaling.
