@@ -52,9 +52,10 @@ func newSealer(ctx context.Context, store *control.Store) (*sealer, error) {
 
 // Kinds of what is sealed; a token of one kind is not one of another.
 const (
-	kindIterator = "iterator"
-	kindShards   = "ListShards"
-	kindStreams  = "ListStreams"
+	kindIterator  = "iterator"
+	kindShards    = "ListShards"
+	kindStreams   = "ListStreams"
+	kindConsumers = "ListStreamConsumers"
 )
 
 // lifetime is how long iterators and tokens can be used.
@@ -66,7 +67,7 @@ type position struct {
 	stream string              // its generated id: a stream of the same name is another one
 	name   core.StreamName     //
 	shard  string              // the shard to read, or the last one listed
-	after  core.SequenceNumber // the record read last; empty is the trim horizon
+	after  core.SequenceNumber // the record read last, empty is the trim horizon; or what else was listed last
 }
 
 func (s *sealer) seal(kind string, p position) string {

@@ -50,7 +50,10 @@ func (s *Stream) Put(ctx context.Context, records []Record) ([]Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() { s.store.told(s.name, records, out, time.Since(began)) }()
+	defer func() {
+		s.store.told(s.name, records, out, time.Since(began))
+		s.measure(v, records, out)
+	}()
 	if len(refused) == 0 {
 		return out, nil
 	}

@@ -28,16 +28,22 @@ const (
 
 // Settings are what a stream is made with; zero means the documented default.
 type Settings struct {
-	Shards    int           // default 1
+	Shards    int           // default 1, on demand 4
 	Retention time.Duration // default and least 24 h, at most 8760 h
 	MaxRecord int64         // bytes of key and data; default 1 MiB, at most 10 MiB
 	Internal  bool          // made by Penstock for its own use: MaxRecord may be MaxInternal
 	Delay     time.Duration // how long the stream is Creating
+	Mode      Mode          // default Provisioned
+	Warm      int           // MiB a second that an on-demand stream has shards for from the beginning
+	Tags      map[string]string
 }
 
 func (s Settings) withDefaults() Settings {
+	if s.Mode == "" {
+		s.Mode = Provisioned
+	}
 	if s.Shards == 0 {
-		s.Shards = 1
+		s.Shards = map[Mode]int{Provisioned: 1, OnDemand: min(max(FirstOnDemand, s.Warm), MaxShards)}[s.Mode]
 	}
 	if s.Retention == 0 {
 		s.Retention = MinRetention
@@ -54,6 +60,8 @@ func (s Settings) validate() error {
 		largest = MaxInternal
 	}
 	switch {
+	case s.Warm != 0 && s.Mode != OnDemand || s.Warm < 0 || s.Warm > MaxWarm:
+		return &InvalidError{fmt.Sprintf("an on-demand stream, and no other, may have a warm throughput of 0 to %d MiB a second", MaxWarm)}
 	case s.Shards < 1 || s.Shards > MaxShards:
 		return fmt.Errorf("a stream has 1 to %d shards, not %d: %w", MaxShards, s.Shards, core.ErrInvalid)
 	case s.Retention < MinRetention || s.Retention > MaxRetention:
@@ -88,11 +96,11 @@ func NewStore(engine shardlog.Engine, store *control.Store, by shardlog.WriterID
 // Create makes a stream whose shards share the hash keys evenly. ErrExists if there is one of that name.
 func (s *Store) Create(ctx context.Context, name core.StreamName, set Settings) (Info, error) {
 	set = set.withDefaults()
-	if err := errors.Join(name.Validate(), set.validate()); err != nil {
+	if err := errors.Join(name.Validate(), set.validate(), CheckTags(set.Tags)); err != nil {
 		return Info{}, err
 	}
 	now := time.Now().UTC().Truncate(time.Millisecond)
-	info := Info{Name: name, ID: newID(), Created: now, Retention: set.Retention, MaxRecord: set.MaxRecord}
+	info := Info{Name: name, ID: newID(), Created: now, Retention: set.Retention, MaxRecord: set.MaxRecord, Mode: set.Mode, Warm: set.Warm, Tags: set.Tags}
 	info.pass(Creating, now, set.Delay)
 	for i, r := range core.EvenRanges(set.Shards) {
 		sh := Shard{
@@ -142,7 +150,12 @@ func (s *Store) Delete(ctx context.Context, name core.StreamName) error {
 	if err != nil {
 		return err
 	}
-	st := s.stream(info)
+	return s.erase(ctx, info)
+}
+
+// erase is Delete of the stream with an id, not of another one that has its name.
+func (s *Store) erase(ctx context.Context, info Info) error {
+	name, st := info.Name, s.stream(info)
 	if err := st.take(ctx); err != nil { // a split that goes on would make logs that no row names
 		return err
 	}
@@ -157,8 +170,12 @@ func (s *Store) Delete(ctx context.Context, name core.StreamName) error {
 			return fmt.Errorf("stream %s: %w", name, ErrNotFound)
 		}
 		left := dropped{Logs: now.logs()}.write(key)
+		writes, err := s.belongings(ctx, info.ID)
+		if err != nil {
+			return err
+		}
 		version, err := s.control.Commit(ctx, control.Txn{
-			Checks: []control.Check{{Key: row.Key, Version: row.Version}}, Writes: []control.Write{{Key: row.Key}, left},
+			Checks: []control.Check{{Key: row.Key, Version: row.Version}}, Writes: append(writes, control.Write{Key: row.Key}, left),
 		})
 		if errors.Is(err, control.ErrConflict) {
 			continue
