@@ -7,7 +7,7 @@
 //
 // makes the stream with 4 shards, puts the records of CORPUS (one a line: key and data in base64, explicit hash key),
 // reads them with iterators of all types, provokes every exception, catches it as the class that its SDK has for it, and
-// deletes the stream. What the server answered it writes to TOLD, in lines of fields between tabs:
+// deletes what streams it made beside that one. What the server answered it writes to TOLD, in lines of fields between tabs:
 //
 //	put             line of the corpus, shard, sequence number
 //	trim            shard, sequence number, key, data, arrival in milliseconds; so are latest, at-sequence (from the middle

@@ -1,6 +1,7 @@
 package clients
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -31,14 +32,22 @@ func TestGo(t *testing.T) {
 		latest[s] = iterator(t, c, s, kinesis.GetShardIteratorInput{ShardIteratorType: types.ShardIteratorTypeLatest})
 	}
 	v := &told{acks: map[int][2]string{}, read: map[string]map[string][]got{}, asked: map[string]int64{}}
-	for i, r := range records {
-		in := &kinesis.PutRecordInput{StreamName: stream, PartitionKey: &r.key, Data: r.data}
-		if r.hash != "" {
-			in.ExplicitHashKey = &r.hash
+	at := 0
+	for some := range slices.Chunk(records, 100) {
+		in := &kinesis.PutRecordsInput{StreamName: stream}
+		for _, r := range some {
+			e := types.PutRecordsRequestEntry{PartitionKey: &r.key, Data: r.data}
+			if r.hash != "" {
+				e.ExplicitHashKey = &r.hash
+			}
+			in.Records = append(in.Records, e)
 		}
-		ack, err := c.PutRecord(t.Context(), in)
+		acks, err := c.PutRecords(t.Context(), in)
 		require.NoError(t, err)
-		v.acks[i] = [2]string{*ack.ShardId, *ack.SequenceNumber}
+		for _, a := range acks.Records {
+			v.acks[at] = [2]string{*a.ShardId, *a.SequenceNumber}
+			at++
+		}
 	}
 	for _, s := range shards {
 		v.readAll(t, c, s, latest[s])

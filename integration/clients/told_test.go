@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
 	"github.com/stretchr/testify/require"
 
 	"github.com/penstock/penstock/core"
@@ -35,15 +37,20 @@ type told struct {
 func roundTrip(t *testing.T, classes []string, program string, args ...string) {
 	t.Helper()
 	n, old := size(t)
-	records := corpus(n)
+	records, endpoint := corpus(n), serve(t)
 	out := filepath.Join(t.TempDir(), "told")
 	began := time.Now()
-	cmd := exec.CommandContext(t.Context(), program, append(args, serve(t), "clicks", write(t, records), out, old)...) //nolint:gosec // the tests' own
+	cmd := exec.CommandContext(t.Context(), program, append(args, endpoint, "clicks", write(t, records), out, old)...) //nolint:gosec // the tests' own
 	text, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", text)
 	t.Logf("%s", text)
 	v := tellings(t, out)
 	v.check(t, records, began)
+	c := sdk(endpoint)
+	for shard, rows := range v.read["trim"] {
+		want := drain(t, c, iterator(t, c, shard, kinesis.GetShardIteratorInput{ShardIteratorType: types.ShardIteratorTypeTrimHorizon}))
+		require.True(t, slices.Equal(want, rows), "%s is to another client another one", shard)
+	}
 	if old == "old" {
 		classes = append(slices.Clone(classes), "ExpiredIteratorException", "ExpiredNextTokenException")
 	}

@@ -118,9 +118,9 @@ if old == "old":  # five minutes is how long both can be used
     raises("ExpiredIteratorException", client.get_records, ShardIterator=starts[shards[0]])
     raises("ExpiredNextTokenException", client.list_shards, NextToken=token)
 
-for name in names:
+for name in names[1:]:
     client.delete_stream(StreamName=name)
     client.get_waiter("stream_not_exists").wait(StreamName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
-assert client.list_streams()["StreamNames"] == []
+assert client.list_streams()["StreamNames"] == [stream]
 out.close()
 print("boto3", boto3.__version__, "put and read", len(entries), "records")
