@@ -16,7 +16,7 @@ import (
 )
 
 // What clients hold for the server, iterators and tokens, is sealed: nobody can make one, or change one, or use it for
-// another thing than it was given for.
+// another thing than it was given for. What it is written in has no "-", which command lines would take for a flag.
 
 // sealer seals what clients hold.
 type sealer struct{ aead cipher.AEAD }
@@ -76,14 +76,14 @@ func (s *sealer) seal(kind string, p position) string {
 		b = append(b, byte(len(part))) // none is longer than 128
 		b = append(b, part...)
 	}
-	return base64.RawURLEncoding.EncodeToString(s.aead.Seal(nil, nil, b, []byte(kind)))
+	return base64.RawStdEncoding.EncodeToString(s.aead.Seal(nil, nil, b, []byte(kind)))
 }
 
 var errForged = errors.New("not a token of this server")
 
 // open returns what was sealed. That it is too old is for the caller to say.
 func (s *sealer) open(kind, token string) (position, error) {
-	b, err := base64.RawURLEncoding.DecodeString(token)
+	b, err := base64.RawStdEncoding.DecodeString(token)
 	if err != nil {
 		return position{}, errForged
 	}
