@@ -85,6 +85,10 @@ ifeq ($(filter-out poison,$(CAMPAIGN)),)
 	PENSTOCK_POISON_SEEDS=20 $(GO) test -count=1 -timeout 60m -v -run TestPoisonIsKeptApartAndNothingElseIs ./integration | grep -v -- '--- PASS\|=== '
 endif
 
+ifeq ($(filter-out clients,$(CAMPAIGN)),)
+	REQUIRE_INTEGRATION=1 PENSTOCK_CLIENT_RECORDS=20000 $(GO) test -count=1 -timeout 120m -v ./integration/clients
+endif
+
 # Every decoder against arbitrary input, one after another, for FUZZTIME each.
 FUZZTIME ?= 20s
 FUZZ := core/FuzzSequenceNumber core/stream/FuzzParseNumber core/control/FuzzFold \

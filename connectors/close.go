@@ -12,13 +12,13 @@ func (s *session) close(ctx context.Context, reason string) error {
 		return err
 	}
 	f := s.flush
-	f.memory.Closing()
 	Step(ctx, "flush-closed")
 	if f.stale {
 		if err := s.w.retry(ctx, "rebuild", func() error { return f.rebuild(ctx, s.w, s.places()) }); err != nil {
 			return err
 		}
 	}
+	f.memory.Closing()
 	spans := f.sortedSpans()
 	var total Counts
 	for _, span := range spans {
@@ -28,6 +28,7 @@ func (s *session) close(ctx context.Context, reason string) error {
 	if total.Written == 0 && total.Dead == 0 {
 		return s.carry(ctx, f, spans)
 	}
+	s.w.futile.flushed(s.w.cfg.Events)
 	outputs, err := f.staging.Outputs(ctx)
 	if err != nil {
 		return err

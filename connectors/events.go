@@ -12,7 +12,9 @@ import (
 type Events struct {
 	Lease      func(shard core.ShardID, state string)                             // held, lost, released
 	Schema     func(version int64, columns int)                                   // a new schema was committed
-	Absent     func(columns []string)                                             // columns that the pipeline names, and no record had yet: they are null
+	Advice     func(what string)                                                  // the decoder's, on the first records
+	Absent     func(columns []Absent)                                             // columns that the pipeline names, and no record had yet: they are null
+	Futile     func(rows int64, first Refusal)                                    // every row so far was refused at one place for one reason; once
 	Refused    func(err error)                                                    // a stage cannot run with new fields; they are rescued
 	Asked      func(shard core.ShardID)                                           // a reader asks for the next batch; it waits at the shard's tip until Read
 	Read       func(b core.Batch, lag time.Duration)                              // a batch was read and went through the stages
@@ -20,6 +22,7 @@ type Events struct {
 	Planned    func(p Plan)                                                       // a plan was committed, by this worker
 	Resumed    func(p Plan)                                                       // an open plan was found, and is finished
 	Retry      func(what string, attempt int, wait time.Duration, err error)      // a step failed and is tried again
+	Recovered  func(what string)                                                  // a step that was tried again succeeded
 	Checkpoint func(p Plan, took time.Duration)                                   // a plan is done and the checkpoints moved
 	Moved      func(shard core.ShardID, through core.SequenceNumber, rows Counts) // a checkpoint moved without a plan
 }
@@ -36,7 +39,19 @@ func (e *Events) schema(version int64, columns int) {
 	}
 }
 
-func (e *Events) absent(columns []string) {
+func (e *Events) futile(rows int64, first Refusal) {
+	if e.Futile != nil {
+		e.Futile(rows, first)
+	}
+}
+
+func (e *Events) advice(what string) {
+	if e.Advice != nil && what != "" {
+		e.Advice(what)
+	}
+}
+
+func (e *Events) absent(columns []Absent) {
 	if e.Absent != nil && len(columns) > 0 {
 		e.Absent(columns)
 	}
@@ -84,6 +99,12 @@ func (e *Events) retry(what string, attempt int, wait time.Duration, err error) 
 	}
 }
 
+func (e *Events) recovered(what string) {
+	if e.Recovered != nil {
+		e.Recovered(what)
+	}
+}
+
 func (e *Events) checkpoint(p Plan, took time.Duration) {
 	if e.Checkpoint != nil {
 		e.Checkpoint(p, took)
@@ -102,7 +123,9 @@ func Join(list ...*Events) *Events {
 		Lease:      func(s core.ShardID, state string) { each(list, func(e *Events) { e.lease(s, state) }) },
 		Schema:     func(v int64, n int) { each(list, func(e *Events) { e.schema(v, n) }) },
 		Refused:    func(err error) { each(list, func(e *Events) { e.refused(err) }) },
-		Absent:     func(c []string) { each(list, func(e *Events) { e.absent(c) }) },
+		Futile:     func(n int64, r Refusal) { each(list, func(e *Events) { e.futile(n, r) }) },
+		Advice:     func(what string) { each(list, func(e *Events) { e.advice(what) }) },
+		Absent:     func(c []Absent) { each(list, func(e *Events) { e.absent(c) }) },
 		Asked:      func(s core.ShardID) { each(list, func(e *Events) { e.asked(s) }) },
 		Read:       func(b core.Batch, lag time.Duration) { each(list, func(e *Events) { e.read(b, lag) }) },
 		Stale:      func(name string) { each(list, func(e *Events) { e.stale(name) }) },
@@ -112,6 +135,7 @@ func Join(list ...*Events) *Events {
 		Retry: func(what string, attempt int, wait time.Duration, err error) {
 			each(list, func(e *Events) { e.retry(what, attempt, wait, err) })
 		},
+		Recovered: func(what string) { each(list, func(e *Events) { e.recovered(what) }) },
 		Moved: func(s core.ShardID, through core.SequenceNumber, c Counts) {
 			each(list, func(e *Events) { e.moved(s, through, c) })
 		},

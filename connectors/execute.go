@@ -144,6 +144,9 @@ func (w *Worker) retry(ctx context.Context, what string, f func() error) error {
 	wait := firstWait
 	for attempt := 1; ; attempt++ {
 		err := f()
+		if err == nil && attempt > 1 {
+			w.cfg.Events.recovered(what)
+		}
 		if err == nil || IsPermanent(err) || IsRestage(err) || ctx.Err() != nil {
 			return err
 		}

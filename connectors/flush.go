@@ -3,6 +3,7 @@ package connectors
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -26,7 +27,6 @@ const (
 
 // Bounds of one plan.
 const (
-	maxOutputs     = 1000
 	maxSpans       = 1000
 	maxLetterBytes = 64 << 20
 )
@@ -56,11 +56,13 @@ type flush struct {
 }
 
 // stage opens the staging of a flush, under its number and schema.
-func (w *Worker) stage(ctx context.Context, number int64, b *bound) (Staging, error) {
+// With a bound, that of its outputs is kept.
+func (w *Worker) stage(ctx context.Context, number int64, b *bound, maxOutputs int) (Staging, error) {
 	var st Staging
 	err := w.retry(ctx, "stage", func() (err error) {
 		st, err = b.program.Sink.Stage(ctx, Flush{
-			Pipeline: w.cfg.Pipeline, Incarnation: w.incarnation, Number: number, Schema: b.output,
+			Pipeline: w.cfg.Pipeline, Incarnation: w.incarnation, Number: number, Schema: b.output, MaxOutputs: maxOutputs,
+			Memory: w.cfg.Memory.Staging(), Scratch: w.cfg.Scratch,
 		})
 		return err
 	})
@@ -73,7 +75,7 @@ func (w *Worker) newFlush(ctx context.Context, b *bound) (*flush, error) {
 	if err != nil {
 		return nil, err
 	}
-	st, err := w.stage(ctx, number, b)
+	st, err := w.stage(ctx, number, b, MaxOutputs)
 	if err != nil {
 		return nil, err
 	}
@@ -94,30 +96,47 @@ func (f *flush) span(shard core.ShardID, p place) *PlanSpan {
 	return s
 }
 
-// add takes what became of raw.
+// add takes what became of raw. An OutputsError leaves the flush as it was.
 func (f *flush) add(ctx context.Context, w *Worker, raw core.Batch, o outcome, p place) error {
-	s := f.span(raw.Shard, p)
-	s.Through = raw.Span.Last
-	f.bytes += raw.Bytes
-	f.records += raw.Records
 	if o.bound != f.bound {
-		f.makeStale(w)
+		if err := f.makeStale(w); err != nil {
+			return err
+		}
 		if o.bound.version > f.bound.version {
 			f.bound = o.bound
 		}
 	}
+	_, begun := f.spans[raw.Shard]
+	s := f.span(raw.Shard, p)
+	if err := f.put(ctx, w, s, raw, o); err != nil {
+		if !begun {
+			delete(f.spans, raw.Shard)
+		}
+		return err
+	}
+	s.Through = raw.Span.Last
+	f.bytes += raw.Bytes
+	f.records += raw.Records
+	return nil
+}
+
+// put stages rows; those of a stale flush are only looked at, for the outputs that they will need.
+func (f *flush) put(ctx context.Context, w *Worker, s *PlanSpan, raw core.Batch, o outcome) error {
 	if f.stale {
+		if fitter, ok := f.staging.(Fitter); ok && o.rows.NumRows() > 0 {
+			return fitter.Fit(o.rows)
+		}
 		return nil
 	}
 	letters, err := stageRows(ctx, w, f.staging, s, raw, o)
-	if err != nil {
-		if IsPermanent(err) || ctx.Err() != nil {
-			return err
-		}
+	switch full := (*OutputsError)(nil); {
+	case err == nil:
+	case IsPermanent(err), ctx.Err() != nil, errors.As(err, &full):
+		return err
+	default:
 		// A full disk, say. The span is read again when the flush closes, as often as it takes.
 		w.cfg.Events.retry("stage", 1, 0, err)
-		f.makeStale(w)
-		return nil
+		return f.makeStale(w)
 	}
 	f.letters = append(f.letters, letters...)
 	for _, l := range letters {
@@ -130,6 +149,34 @@ func (f *flush) add(ctx context.Context, w *Worker, raw core.Batch, o outcome, p
 // weigh tells the process's memory what the flush holds.
 func (f *flush) weigh() { f.memory.Set(f.staging.Stats().Memory + f.held) }
 
+// spill moves rows out of memory, where there are enough for it to help, and asks anew whether memory is short.
+func (f *flush) spill(ctx context.Context, w *Worker) error {
+	if f.stale {
+		return nil
+	}
+	err := w.spill(ctx, f.staging)
+	switch {
+	case err == nil:
+	case IsPermanent(err), ctx.Err() != nil:
+		return err
+	default:
+		w.cfg.Events.retry("stage", 1, 0, err)
+		return f.makeStale(w)
+	}
+	f.weigh()
+	f.memory.Reconsider()
+	return nil
+}
+
+// spill moves rows of a staging out of memory. A little is not worth it: the rest is another flush's.
+func (w *Worker) spill(ctx context.Context, st Staging) error {
+	sp, ok := st.(Spiller)
+	if !ok || st.Stats().Memory < w.cfg.Memory.Staging()/4 {
+		return nil
+	}
+	return sp.Spill(ctx)
+}
+
 // discard gives up a flush that is not planned, and its memory.
 func (f *flush) discard() error {
 	f.memory.Close()
@@ -137,14 +184,16 @@ func (f *flush) discard() error {
 }
 
 // makeStale drops what is staged; the spans stay.
-func (f *flush) makeStale(w *Worker) {
+func (f *flush) makeStale(w *Worker) error {
 	if f.stale {
-		return
+		return nil
 	}
 	f.stale = true
 	f.letters, f.held = nil, 0
+	err := f.staging.Discard()
 	f.weigh()
 	w.cfg.Events.stale(w.cfg.Pipeline)
+	return err
 }
 
 // stageRows gives rows to the staging, counts them in s, and returns the dead letters. The ledger is checked here: a
@@ -166,6 +215,7 @@ func stageRows(ctx context.Context, w *Worker, st Staging, s *PlanSpan, raw core
 		return nil, Permanent(fmt.Errorf("the ledger of records %s to %s of %s does not balance: %+v", raw.Span.First, raw.Span.Last, raw.Shard, c))
 	}
 	s.Counts = s.Counts.Add(c)
+	w.futile.see(w.cfg.Events, c, o.verdicts.Refused)
 	return o.bound.program.letters(w.cfg.Pipeline, w.incarnation, s.Source, raw, o.verdicts.Refused), nil
 }
 
@@ -179,7 +229,7 @@ func (f *flush) full(cfg *WorkerConfig) string {
 		return reasonRecords
 	case cfg.TargetFileSize > 0 && !f.stale && st.Largest >= int64(cfg.TargetFileSize):
 		return reasonSize
-	case !f.stale && st.Outputs >= maxOutputs, len(f.spans) >= maxSpans:
+	case st.Outputs >= MaxOutputs, len(f.spans) >= maxSpans:
 		return reasonOutputs
 	case f.held >= maxLetterBytes, f.memory.IsFull():
 		return reasonMemory
@@ -199,10 +249,10 @@ func (f *flush) sortedSpans() []PlanSpan {
 
 // rebuild makes a stale flush anew from its spans, under the newest schema it met. Its counts begin at the carried ones.
 func (f *flush) rebuild(ctx context.Context, w *Worker, places map[core.ShardID]place) error {
-	if err := f.staging.Discard(); err != nil {
+	if err := f.staging.Discard(); err != nil { // of the try before
 		return err
 	}
-	st, err := w.stage(ctx, f.number, f.bound)
+	st, err := w.stage(ctx, f.number, f.bound, 0) // they were counted when the rows came
 	if err != nil {
 		return err
 	}
@@ -211,7 +261,7 @@ func (f *flush) rebuild(ctx context.Context, w *Worker, places map[core.ShardID]
 	for i := range spans {
 		spans[i].Counts = places[spans[i].Shard].carried
 	}
-	if f.letters, err = w.replay(ctx, f.bound, st, spans); err != nil {
+	if f.letters, err = w.replay(ctx, f.bound, st, spans, f.memory); err != nil {
 		return err
 	}
 	for i := range spans {

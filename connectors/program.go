@@ -3,6 +3,7 @@ package connectors
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sort"
 
@@ -13,7 +14,7 @@ import (
 
 // Semantics numbers what this binary makes of a spec: it rises whenever the same spec, schema and spans would give
 // other rows. A plan made under another number is not executed.
-const Semantics = 2
+const Semantics = 3
 
 // Program is the pure part of a pipeline, and its sink: what turns raw records into rows at a destination.
 type Program struct {
@@ -30,6 +31,7 @@ type Program struct {
 type NamedTransform struct {
 	Name      string
 	Transform Transform
+	Hide      func(string) string // takes out of what is said of the stage what must not be shown; nil: nothing
 }
 
 // pinned is the set of columns of s whose types stay as they are.
@@ -58,32 +60,76 @@ type bound struct {
 type boundStage struct {
 	name  string
 	stage Stage
+	hide  func(string) string // nil: nothing
+}
+
+// concealed is an error of the stage as it may be shown.
+func (s boundStage) concealed(err error) error {
+	if s.hide == nil {
+		return err
+	}
+	return Conceal(err, s.hide)
+}
+
+// apply is the stage's, and says nothing that must not be shown.
+func (s boundStage) apply(ctx context.Context, b core.Batch, v *Verdicts) (core.Batch, error) {
+	before := len(v.Refused)
+	out, err := s.stage.Apply(ctx, b, v)
+	if s.hide != nil {
+		for i := range v.Refused[before:] {
+			r := &v.Refused[before+i]
+			r.Reason = s.hide(r.Reason)
+		}
+	}
+	return out, s.concealed(err)
 }
 
 // bind checks every stage against the schema that the one before it returns.
 func (p *Program) bind(version int64, input *arrow.Schema) (*bound, error) {
 	b := &bound{program: p, version: version, input: input, output: core.SchemaOf(input.Fields()...)}
 	for _, nt := range p.Stages {
+		s := boundStage{name: nt.Name, hide: nt.Hide}
 		st, err := nt.Transform.Bind(b.output)
 		if err != nil {
-			return nil, Permanent(fmt.Errorf("%s: %w", nt.Name, err))
+			return nil, Permanent(fmt.Errorf("%s: %w", nt.Name, s.concealed(err)))
 		}
-		b.stages = append(b.stages, boundStage{nt.Name, st})
+		s.stage = st
+		b.stages = append(b.stages, s)
 		b.output = st.Schema()
 	}
 	return b, nil
 }
 
+// Absent is a column that the pipeline names, and no record had yet.
+type Absent struct {
+	Column string `json:"column"`
+	Meant  string `json:"did_you_mean,omitempty"` // the column that it nearly is, if there is one
+}
+
+func (a Absent) String() string {
+	if a.Meant == "" {
+		return a.Column
+	}
+	return fmt.Sprintf("%s (did you mean %s?)", a.Column, a.Meant)
+}
+
 // absent are the columns that the program names, and that neither the decoder nor a stage makes.
-func (b *bound) absent() []string {
-	var out []string
-	for _, name := range b.program.Pinned {
-		known := b.input.HasField(name) || slices.Contains(out, name)
-		for _, s := range b.stages {
-			known = known || s.stage.Schema().HasField(name)
+func (b *bound) absent() []Absent {
+	known := map[string]bool{}
+	for _, f := range b.input.Fields() {
+		known[f.Name] = true
+	}
+	for _, s := range b.stages {
+		for _, f := range s.stage.Schema().Fields() {
+			known[f.Name] = true
 		}
-		if !known {
-			out = append(out, name)
+	}
+	have := slices.DeleteFunc(slices.Sorted(maps.Keys(known)), core.IsHidden)
+	var out []Absent
+	for _, name := range b.program.Pinned {
+		if !known[name] {
+			known[name] = true
+			out = append(out, Absent{name, core.Meant(name, have)})
 		}
 	}
 	return out
@@ -114,7 +160,7 @@ func (b *bound) runSeen(ctx context.Context, raw core.Batch, see func(stage stri
 	see("decode", o.rows, &o.verdicts)
 	for _, s := range b.stages {
 		o.verdicts.Stage = s.name
-		next, err := s.stage.Apply(ctx, o.rows, &o.verdicts)
+		next, err := s.apply(ctx, o.rows, &o.verdicts)
 		o.rows.Release()
 		if err != nil {
 			return o, fmt.Errorf("%s: records %s to %s of %s: %w", s.name, raw.Span.First, raw.Span.Last, raw.Shard, err)
@@ -151,17 +197,24 @@ func Head(raw core.Batch, n int) core.Batch {
 	return out
 }
 
+// after returns the records of raw behind seq, as a batch of its own.
+func after(raw core.Batch, seq core.SequenceNumber) core.Batch {
+	n := int(raw.NumRows())
+	cut := sort.Search(n, func(i int) bool { return raw.SequenceOf(i).Compare(seq) > 0 })
+	out := raw.WithRows(raw.Rows.NewSlice(int64(cut), int64(n)))
+	out.Records = int64(n - cut)
+	if cut < n {
+		out.Span.First = out.SequenceOf(0)
+	}
+	out.Bytes = rawBytes(out)
+	return out
+}
+
 // rawBytes is how many bytes the keys and data of a raw batch have.
 func rawBytes(raw core.Batch) int64 {
 	n := raw.NumRows()
 	if n == 0 {
 		return 0
 	}
-	return valueBytes(raw.Keys().Data()) + valueBytes(rawData(raw).Data())
-}
-
-// valueBytes is how many bytes the values of a string or binary column with 32-bit offsets have.
-func valueBytes(d arrow.ArrayData) int64 {
-	offsets := arrow.Int32Traits.CastFromBytes(d.Buffers()[1].Bytes())
-	return int64(offsets[d.Offset()+d.Len()] - offsets[d.Offset()])
+	return core.ValueBytes(raw.Keys()) + core.ValueBytes(rawData(raw))
 }

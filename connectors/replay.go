@@ -8,11 +8,12 @@ import (
 	"slices"
 
 	"github.com/penstock/penstock/core"
+	"github.com/penstock/penstock/core/memory"
 )
 
 // replay makes the rows of spans again, under b, into st, and adds what became of them to the spans' counts. It is the
-// pure function that a plan stands for: no inference, shard by shard, each in order.
-func (w *Worker) replay(ctx context.Context, b *bound, st Staging, spans []PlanSpan) ([]DeadLetter, error) {
+// pure function that a plan stands for: no inference, shard by shard, each in order. held is told what the rows take.
+func (w *Worker) replay(ctx context.Context, b *bound, st Staging, spans []PlanSpan, held *memory.Account) ([]DeadLetter, error) {
 	var letters []DeadLetter
 	for i := range spans {
 		s := &spans[i]
@@ -24,6 +25,15 @@ func (w *Worker) replay(ctx context.Context, b *bound, st Staging, spans []PlanS
 			defer o.rows.Release()
 			more, err := stageRows(ctx, w, st, s, raw, o)
 			letters = append(letters, more...)
+			if err != nil {
+				return err
+			}
+			if held.Set(st.Stats().Memory); !held.IsFull() {
+				return nil
+			}
+			err = w.spill(ctx, st)
+			held.Set(st.Stats().Memory)
+			held.Reconsider()
 			return err
 		})
 		if err != nil {
@@ -84,13 +94,15 @@ func (w *Worker) again(ctx context.Context, number int64) error {
 	if err != nil {
 		return fmt.Errorf("finish plan %d: %w", number, err)
 	}
-	st, err := w.stage(ctx, number, b)
+	st, err := w.stage(ctx, number, b, 0) // the plan has its outputs
 	if err != nil {
 		return err
 	}
 	defer st.Discard() //nolint:errcheck // what is not published is not needed
+	held := w.memory.Account()
+	defer held.Close()
 	spans := slices.Clone(plan.Spans)
-	letters, err := w.replay(ctx, b, st, spans)
+	letters, err := w.replay(ctx, b, st, spans, held)
 	if err != nil {
 		return fmt.Errorf("finish plan %d: %w", number, err)
 	}

@@ -48,7 +48,13 @@ func (s *schemas) open(ctx context.Context) error {
 		return err
 	}
 	defer unlock()
-	return s.refresh(ctx)
+	if err := s.refresh(ctx); err != nil {
+		return err
+	}
+	if cur := s.current(); cur != nil {
+		s.events.absent(cur.absent())
+	}
+	return nil
 }
 
 // current is the newest known version; nil before the first record was seen.
@@ -95,6 +101,9 @@ func (s *schemas) widen(ctx context.Context, raw core.Batch) (*bound, error) {
 			s.all[b.version] = b
 			s.cur.Store(b)
 			s.events.schema(b.version, input.NumFields())
+			if b.version == 1 {
+				s.events.advice(s.program.advice(raw))
+			}
 			s.events.absent(b.absent())
 			return b, nil
 		case errors.Is(err, control.ErrConflict), errors.Is(err, control.ErrUnknown):

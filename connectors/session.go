@@ -75,15 +75,11 @@ func (s *session) end(writing context.Context, left string, err error) error {
 	if err != nil && writing.Err() != nil && !IsPermanent(err) {
 		err = fmt.Errorf("%w (%s): %w", ErrNotDrained, left, err)
 	}
-	writing = context.WithoutCancel(writing)
 	if s.flush != nil {
 		err = errors.Join(err, s.flush.discard())
 	}
 	for id, r := range s.shard {
-		if rerr := s.w.leases.Release(writing, r.lease); rerr != nil {
-			s.w.cfg.Events.retry("release lease", 1, 0, rerr) // it runs out by itself
-		}
-		s.w.cfg.Events.lease(id, "released")
+		s.release(writing, id, r.lease)
 	}
 	return err
 }
@@ -242,10 +238,19 @@ func (s *session) take(ctx context.Context, i item) error {
 	case i.ended:
 		return s.ended(ctx, r)
 	}
-	if err := s.open(ctx, i.outcome.bound); err != nil {
+	return s.gather(ctx, r, i.raw, i.outcome)
+}
+
+// gather adds a batch of r to the flush, and closes the flush when it is full.
+func (s *session) gather(ctx context.Context, r *reading, raw core.Batch, o outcome) error {
+	if err := s.open(ctx, o.bound); err != nil {
 		return err
 	}
-	if err := s.flush.add(ctx, s.w, i.raw, i.outcome, r.place); err != nil {
+	err := s.flush.add(ctx, s.w, raw, o, r.place)
+	if full := (*OutputsError)(nil); errors.As(err, &full) {
+		return s.divide(ctx, r, raw, o, full.Rows)
+	}
+	if err != nil {
 		return err
 	}
 	switch why := s.flush.full(&s.w.cfg); why {
@@ -258,9 +263,46 @@ func (s *session) take(ctx context.Context, i item) error {
 	}
 }
 
-// relieve closes the flush because the process needs its memory, unless what the plan before it holds is enough: then
-// that is waited for, as a close would, and the flush goes on.
+// divide gathers a batch of which only the first n rows fit into the flush: the records of these now, the others into the
+// next flush. What becomes of records does not depend on their batch, so each part is run anew.
+func (s *session) divide(ctx context.Context, r *reading, raw core.Batch, o outcome, n int) error {
+	if n == 0 {
+		if len(s.flush.spans) == 0 {
+			return Permanent(fmt.Errorf("a record of %s after %q needs more outputs than a plan may have", raw.Shard, r.place.from))
+		}
+		if err := s.close(ctx, reasonOutputs); err != nil {
+			return err
+		}
+		return s.gather(ctx, r, raw, o)
+	}
+	last := o.rows.SequenceOf(n - 1)
+	for _, cut := range []func(core.Batch, core.SequenceNumber) core.Batch{through, after} {
+		if err := s.gatherPart(ctx, r, cut(raw, last), o.bound); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// gatherPart runs a part of a batch, which it takes over, and gathers it.
+func (s *session) gatherPart(ctx context.Context, r *reading, part core.Batch, b *bound) error {
+	defer part.Release()
+	o, err := b.run(ctx, part)
+	if err != nil {
+		return err
+	}
+	defer o.rows.Release()
+	return s.gather(ctx, r, part, o)
+}
+
+// relieve gives up memory because the process needs it: rows go to disk; if that is not enough the plan before is waited
+// for, as a close would; and only then the flush is closed.
 func (s *session) relieve(ctx context.Context) error {
+	if s.flush.held < maxLetterBytes {
+		if err := s.flush.spill(ctx, s.w); err != nil || !s.flush.memory.IsFull() {
+			return err
+		}
+	}
 	if s.doing != nil && s.flush.held < maxLetterBytes {
 		if err := s.wait(); err != nil {
 			return err

@@ -112,7 +112,9 @@ func (s *session) next(ctx context.Context, in Reader) (core.Batch, *memory.Room
 	}
 	t := time.AfterFunc(tipWait, room.Give)
 	raw, err := in.Next(ctx)
-	t.Stop()
+	if !t.Stop() {
+		room.Give() // now, and not at a later moment, when it is the batch's
+	}
 	if err != nil {
 		room.Give()
 		return raw, nil, err
@@ -159,25 +161,40 @@ func (s *session) attach(ctx context.Context, shard Shard) (r *reading, ok bool,
 		return nil, false, err
 	}
 	w.cfg.Events.lease(shard.ID, "held")
-	key := w.keys.shard(w.incarnation, src, shard.ID)
-	for {
-		row, prog, err := loadRow[Progress](ctx, w.cfg.Store, key)
-		if err != nil {
-			return nil, false, err
-		}
-		if row.Version == 0 {
-			return nil, false, Permanent(fmt.Errorf("checkpoint of %s is missing from the control store", shard.ID))
-		}
-		if prog.OpenPlan != 0 {
-			if err := w.resume(ctx, prog.OpenPlan); err != nil {
-				return nil, false, err
-			}
-			continue
-		}
-		r := &reading{
-			shard: shard, lease: l,
-			place: place{source: src, from: prog.Checkpoint, proofFrom: prog.ProofFrom, carried: prog.Carried},
-		}
-		return r, !prog.Ended, nil
+	prog, err := s.settled(ctx, shard.ID)
+	if err != nil {
+		s.release(ctx, shard.ID, l)
+		return nil, false, err
 	}
+	return &reading{
+		shard: shard, lease: l,
+		place: place{source: src, from: prog.Checkpoint, proofFrom: prog.ProofFrom, carried: prog.Carried},
+	}, !prog.Ended, nil
+}
+
+// settled is how far a shard got, once no plan of it is open.
+func (s *session) settled(ctx context.Context, id core.ShardID) (Progress, error) {
+	w := s.w
+	for {
+		row, prog, err := loadRow[Progress](ctx, w.cfg.Store, w.keys.shard(w.incarnation, w.cfg.Source.ID(), id))
+		switch {
+		case err != nil:
+			return prog, err
+		case row.Version == 0:
+			return prog, Permanent(fmt.Errorf("checkpoint of %s is missing from the control store", id))
+		case prog.OpenPlan == 0:
+			return prog, nil
+		}
+		if err := w.resume(ctx, prog.OpenPlan); err != nil {
+			return prog, err
+		}
+	}
+}
+
+// release gives a lease up, also when ctx has ended.
+func (s *session) release(ctx context.Context, id core.ShardID, l *lease.Lease) {
+	if err := s.w.leases.Release(context.WithoutCancel(ctx), l); err != nil {
+		s.w.cfg.Events.retry("release lease", 1, 0, err) // it runs out by itself
+	}
+	s.w.cfg.Events.lease(id, "released")
 }

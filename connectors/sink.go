@@ -8,15 +8,23 @@ import (
 	"github.com/apache/arrow/go/v17/arrow"
 
 	"github.com/penstock/penstock/core"
+	"github.com/penstock/penstock/core/scratch"
 )
 
 // Flush names a set of rows that will become visible together.
 type Flush struct {
 	Pipeline    string
-	Incarnation string        // 16 hex digits, new when the pipeline is created or reset
-	Number      int64         // the plan's number, reserved before the first row is staged; never reused
-	Schema      *arrow.Schema // of every batch that is added, hidden columns included
+	Incarnation string         // 16 hex digits, new when the pipeline is created or reset
+	Number      int64          // the plan's number, reserved before the first row is staged; never reused
+	Schema      *arrow.Schema  // of every batch that is added, hidden columns included
+	MaxOutputs  int            // Add refuses a batch that needs more with an OutputsError; 0: no bound
+	Memory      int64          // about how much the rows may take of it; 0: no bound
+	Scratch     *scratch.Space // room on disk for more; nil: none
 }
+
+// MaxOutputs is how many outputs a plan has at most, and so how many the rows of one record may need: a sink refuses
+// those of a record's rows that would need more, wherever they are met.
+const MaxOutputs = 1000
 
 // Sink writes flushes to one destination. Safe for concurrent use.
 type Sink interface {
@@ -45,9 +53,29 @@ type Staging interface {
 	Discard() error
 }
 
+// Fitter is the optional capability of a staging whose outputs follow from its rows.
+type Fitter interface {
+	// Fit notes the outputs that the rows of b need, as Add does, but takes no rows; it may be called after Discard. Its
+	// error is an OutputsError where they would be more than Flush.MaxOutputs.
+	Fit(b core.Batch) error
+}
+
+// Spiller is the optional capability of a staging that can give up memory and keep its rows.
+type Spiller interface {
+	// Spill gives up as much memory as it can. An error leaves the staging broken, as one of Add does.
+	Spill(ctx context.Context) error
+}
+
+// OutputsError says that a batch needs more outputs than its flush may have. Nothing of it was taken.
+type OutputsError struct {
+	Rows int // how many of its leading rows need none too many; they end with a record's last row
+}
+
+func (e *OutputsError) Error() string { return "the rows need more outputs than a plan may have" }
+
 // StagingStats says how far a staging has grown.
 type StagingStats struct {
-	Outputs int   // so far
+	Outputs int   // so far, those of Fit included
 	Largest int64 // encoded bytes of the largest output so far
 	Memory  int64 // bytes held in memory
 }

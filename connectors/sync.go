@@ -104,46 +104,52 @@ func (s *session) crowded() bool {
 }
 
 // register makes the rows of shards that have none, with the checkpoints where the pipeline's start puts them, before
-// anything is read. Shards that appear after the pipeline's first start begin at their trim horizon.
+// anything is read. The start is resolved once: one commit makes the rows of every shard of the first start, so that a
+// crash leaves all of them or none, and shards that are found when there are rows begin at their trim horizon. A horizon
+// that is looked up later loses nothing, so rows that begin there are made some at a time.
 func (w *Worker) register(ctx context.Context, shards []Shard) (map[core.ShardID]Progress, error) {
-	start := w.cfg.Start
-	for round := 0; ; round++ {
+	for {
 		have, err := w.progress(ctx)
 		if err != nil {
 			return nil, err
 		}
-		var t control.Txn
-		if round == 0 && len(have) > 0 { // more shards than one commit takes are all of the first start
-			start = Start{Kind: StartTrimHorizon}
+		start, most := w.cfg.Start, len(shards)
+		if len(have) > 0 || start.Kind == StartTrimHorizon || start.Kind == "" {
+			start, most = Start{Kind: StartTrimHorizon}, maxSpans
 		}
-		for _, shard := range shards {
-			if _, ok := have[shard.ID]; ok {
-				continue
-			}
-			at, err := w.cfg.Source.Resolve(ctx, shard.ID, start)
-			if err != nil {
-				return nil, fmt.Errorf("find the start of %s: %w", shard.ID, err)
-			}
-			p := Progress{Source: w.cfg.Source.ID(), Shard: shard.ID, Checkpoint: at, ProofFrom: at}
-			key := w.keys.shard(w.incarnation, p.Source, p.Shard)
-			t.Checks = append(t.Checks, control.Check{Key: key})
-			t.Writes = append(t.Writes, jsonRow(key, p))
-			have[shard.ID] = p
-			if len(t.Writes) == maxSpans {
-				break
-			}
+		t, err := w.rows(ctx, shards, have, start, most)
+		if err != nil {
+			return nil, err
 		}
 		if len(t.Writes) == 0 {
 			return have, nil
 		}
-		_, err = w.cfg.Store.Commit(ctx, t)
-		switch {
-		case err == nil && len(t.Writes) < maxSpans:
-			return have, nil
-		case err != nil && !errors.Is(err, control.ErrConflict) && !errors.Is(err, control.ErrUnknown):
+		if _, err = w.cfg.Store.Commit(ctx, t); err != nil && !errors.Is(err, control.ErrConflict) && !errors.Is(err, control.ErrUnknown) {
 			return nil, fmt.Errorf("commit the start of %d shards: %w", len(t.Writes), err)
 		}
 	}
+}
+
+// rows is the transaction that makes the rows of shards that are not there yet, of so many at most.
+func (w *Worker) rows(ctx context.Context, shards []Shard, have map[core.ShardID]Progress, start Start, most int) (control.Txn, error) {
+	var t control.Txn
+	for _, shard := range shards {
+		if _, ok := have[shard.ID]; ok {
+			continue
+		}
+		if len(t.Writes) == most {
+			break
+		}
+		at, err := w.cfg.Source.Resolve(ctx, shard.ID, start)
+		if err != nil {
+			return t, fmt.Errorf("find the start of %s: %w", shard.ID, err)
+		}
+		p := Progress{Source: w.cfg.Source.ID(), Shard: shard.ID, Checkpoint: at, ProofFrom: at}
+		key := w.keys.shard(w.incarnation, p.Source, p.Shard)
+		t.Checks = append(t.Checks, control.Check{Key: key})
+		t.Writes = append(t.Writes, jsonRow(key, p))
+	}
+	return t, nil
 }
 
 // progress reads the rows of the source's shards.

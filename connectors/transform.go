@@ -26,6 +26,20 @@ type Decoder interface {
 	Widen(schema *arrow.Schema, raw core.Batch, pinned map[string]bool) (*arrow.Schema, error)
 }
 
+// Adviser is the optional capability of a decoder that can tell, of the first records, that it may be set up wrongly.
+type Adviser interface {
+	// Advise says what to change, or nothing.
+	Advise(raw core.Batch) string
+}
+
+// advice is the decoder's on the first records.
+func (p *Program) advice(raw core.Batch) string {
+	if a, ok := p.Decoder.(Adviser); ok {
+		return a.Advise(raw)
+	}
+	return ""
+}
+
 // Transform is one stage of a pipeline, checked against its columns before it runs.
 type Transform interface {
 	// Bind checks the stage against the columns that it will be given (hidden ones included) and returns what runs

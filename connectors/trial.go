@@ -14,6 +14,7 @@ type Trial struct {
 	pipeline string
 	program  *Program
 	cur      *bound // nil before the first records
+	advice   string
 }
 
 // NewTrial returns a trial of a pipeline's program.
@@ -37,6 +38,17 @@ func (t *Trial) Schema() []arrow.Field {
 	return t.cur.input.Fields()
 }
 
+// Advice is the decoder's on the first records, or empty.
+func (t *Trial) Advice() string { return t.advice }
+
+// Absent are the columns that the pipeline names, and no record had yet: they are null.
+func (t *Trial) Absent() []Absent {
+	if t.cur == nil {
+		return nil
+	}
+	return t.cur.absent()
+}
+
 // Learn widens the schema until it holds raw's records too, as a worker does when it meets them.
 func (t *Trial) Learn(ctx context.Context, raw core.Batch) error {
 	if t.cur != nil {
@@ -48,6 +60,9 @@ func (t *Trial) Learn(ctx context.Context, raw core.Batch) error {
 		if !o.drift {
 			return nil
 		}
+	}
+	if t.cur == nil {
+		t.advice = t.program.advice(raw)
 	}
 	input, err := t.program.wider(t.cur, raw)
 	if err != nil {

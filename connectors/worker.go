@@ -11,6 +11,7 @@ import (
 	"github.com/penstock/penstock/core"
 	"github.com/penstock/penstock/core/control"
 	"github.com/penstock/penstock/core/memory"
+	"github.com/penstock/penstock/core/scratch"
 )
 
 // WorkerConfig is what a worker needs to run one pipeline.
@@ -27,6 +28,7 @@ type WorkerConfig struct {
 	Buffer         BufferConfig
 	TargetFileSize ByteSize       // encoded; an output that reaches it closes the flush. 0: no target
 	Memory         *memory.Budget // shared by the pipelines of a process; nil: no bound but the buffer's
+	Scratch        *scratch.Space // room on disk for rows that memory has none for; nil: none
 	Drain          time.Duration
 	ShardSync      time.Duration // how often new shards are looked for. Default 1s
 	UntilCaughtUp  bool          // take each shard's tip at start, deliver through it, return
@@ -44,6 +46,7 @@ type Worker struct {
 	memory      *memory.Holder
 	planner     *planner
 	schemas     *schemas
+	futile      futile
 	without     guards
 	tips        map[core.ShardID]core.SequenceNumber // where shards ended when the worker first listed them
 }

@@ -123,3 +123,14 @@ func VisibleFields(s *arrow.Schema) []arrow.Field {
 	}
 	return s.Fields()[HiddenColumns:]
 }
+
+// ValueBytes is how many bytes the values of a string or binary column have.
+func ValueBytes(c arrow.Array) int64 {
+	switch c := c.(type) {
+	case *array.String:
+		return int64(len(c.ValueBytes()))
+	case *array.Binary:
+		return int64(len(c.ValueBytes()))
+	}
+	return 0
+}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/penstock/penstock/connectors/sinktest"
 	"github.com/penstock/penstock/core"
 )
 
@@ -51,23 +52,7 @@ func object(t require.TestingT, text string) map[string]any {
 	dec.UseNumber()
 	var o map[string]any
 	require.NoError(t, dec.Decode(&o), text)
-	return withoutNulls(o).(map[string]any)
-}
-
-// withoutNulls is v without the fields of objects that are null: absent is null. Elements of arrays stay.
-func withoutNulls(v any) any {
-	switch v := v.(type) {
-	case map[string]any:
-		maps.DeleteFunc(v, func(_ string, x any) bool { return x == nil })
-		for k, x := range v {
-			v[k] = withoutNulls(x)
-		}
-	case []any:
-		for i, x := range v {
-			v[i] = withoutNulls(x)
-		}
-	}
-	return v
+	return sinktest.WithoutNulls(o).(map[string]any)
 }
 
 // canonical is a text that is equal for equal JSON values.

@@ -60,7 +60,7 @@ func TestWhatIsWrongIsSaidWithItsCure(t *testing.T) {
 		"a file that holds itself": {code: 2, file: toFolder + "stages: &a [*a]\n", want: []string{"p.yaml:", "the file nests deeper than 64"}, none: true},
 		"a misspelt setting":       {code: 2, file: strings.Replace(toFolder, "decode", "decod", 1), want: []string{"p.yaml:3:", `unknown "decod"`, "did you mean decode?"}, none: true},
 		"a table for a pipeline":   {code: 2, file: "a,b\n1,2\n", want: []string{"p.yaml:1:1: ", "a pipeline is a mapping"}, none: true},
-		"too little memory":        {code: 2, args: []string{"run", "p.yaml", "--memory", "1KiB"}, want: []string{"--memory", "64"}, none: true},
+		"too little memory":        {code: 2, args: []string{"run", "p.yaml", "--memory", "1KiB"}, want: []string{"--memory", "128 MiB"}, none: true},
 		"a destination that is a file": {code: 3, want: []string{"lake", "not a directory"}, make: func(t *testing.T, u *user) {
 			u.run(t, "streams", "create", "in")
 			u.write(t, "lake", "mine")

@@ -14,36 +14,67 @@ import (
 	"github.com/penstock/penstock/core"
 )
 
-var nodeType = reflect.TypeFor[yaml.Node]()
+var nodeType = reflect.TypeFor[*yaml.Node]()
 
 // decoder reads a tree into Go values. Unlike yaml.Node.Decode it names the place and the cure of every mistake, cuts no
 // fraction off, takes a setting without a value ("parquet:") as that setting with its defaults, and holds to the
 // required and enum of jsonschema tags.
 type decoder struct {
 	*found
-	env      func(string) (string, bool)
-	expanded map[*yaml.Node]bool // scalars that had references: the type wanted says what they are, not their quotes
+	env func(string) (string, bool)
 }
 
-// into decodes n into v and lets it validate itself.
+// expanded reports whether n is a scalar that had references: the type wanted says what it is, not its quotes.
+func (d *decoder) expanded(n *yaml.Node) bool {
+	_, ok := d.refs.texts[n]
+	return ok
+}
+
+// into decodes n into v and lets it validate itself. It returns whether all of n is right.
 func (d *decoder) into(n *yaml.Node, path string, v any) bool {
-	before := len(d.list) + d.more
 	d.value(n, path, reflect.ValueOf(v).Elem())
-	if len(d.list)+d.more > before {
+	right := d.right(n)
+	val, ok := reflect.ValueOf(v).Elem().Interface().(interface{ Validate() error })
+	if !ok {
+		return right
+	}
+	err := val.Validate()
+	if err != nil && right {
+		d.fail(n, path, err)
+	} else if err != nil {
+		for _, one := range parts(err) {
+			if d.apart(n, one.Error()) {
+				d.fail(n, path, one)
+			}
+		}
+	}
+	return right && err == nil
+}
+
+// apart reports whether what is said of the settings in n is of one of them that is right, and has nothing to do with those
+// that are wrong.
+func (d *decoder) apart(n *yaml.Node, what string) bool {
+	name, _, _ := strings.Cut(what, " ")
+	of := child(n, strings.TrimSuffix(name, ":"))
+	if d.wrong[n] || of == nil {
 		return false
 	}
-	if val, ok := reflect.ValueOf(v).Elem().Interface().(interface{ Validate() error }); ok {
-		if err := val.Validate(); err != nil {
-			d.fail(n, path, err)
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		if d.wrong[key] || !d.right(value) && strings.Contains(what, key.Value) {
 			return false
 		}
 	}
-	return true
+	return d.right(of)
 }
 
 // value decodes n into v, which can be set.
 func (d *decoder) value(n *yaml.Node, path string, v reflect.Value) {
-	if d.custom(n, path, v) {
+	if v.Type() == nodeType {
+		v.Set(reflect.ValueOf(n))
+		return
+	}
+	if d.wrong[n] && n.Kind != yaml.MappingNode || d.custom(n, path, v) {
 		return
 	}
 	switch v.Kind() {
@@ -63,28 +94,27 @@ func (d *decoder) value(n *yaml.Node, path string, v reflect.Value) {
 
 // custom decodes into types that know how themselves.
 func (d *decoder) custom(n *yaml.Node, path string, v reflect.Value) bool {
-	if v.Type() == nodeType {
-		v.Set(reflect.ValueOf(*n))
-		return true
-	}
 	switch to := v.Addr().Interface().(type) {
 	case *core.Secret:
 		switch {
 		case n.Kind != yaml.ScalarNode:
 			d.add(n, path, "want one value, not %s", strings.TrimSuffix(kindOf(n), quote(n.Value)))
-		case !d.expanded[n] && n.Value != "":
+		case !d.expanded(n) && n.Value != "":
 			d.add(n, path, "a secret must not stand in the file: write ${NAME} here, and put the secret in that environment variable")
 		default:
 			*to = core.NewSecret(n.Value)
 		}
 	case yaml.Unmarshaler:
+		if !d.right(n) {
+			return true
+		}
 		if err := guard(func() error { return to.UnmarshalYAML(n) }); err != nil {
-			d.said(n, path, err)
+			d.told(n, path, err)
 		}
 	case encoding.TextUnmarshaler:
 		if n.Kind != yaml.ScalarNode {
 			d.add(n, path, "want one value, not %s", kindOf(n))
-		} else if isNull := null(n); !isNull || d.expanded[n] && v.Kind() == reflect.String {
+		} else if isNull := null(n); !isNull || d.expanded(n) && v.Kind() == reflect.String {
 			if err := to.UnmarshalText([]byte(n.Value)); err != nil {
 				d.fail(n, path, err)
 			}
@@ -95,8 +125,8 @@ func (d *decoder) custom(n *yaml.Node, path string, v reflect.Value) bool {
 	return true
 }
 
-// said adds the error of an UnmarshalYAML, which may name a line.
-func (d *decoder) said(n *yaml.Node, path string, err error) {
+// told adds the error of an UnmarshalYAML, which may name a line.
+func (d *decoder) told(n *yaml.Node, path string, err error) {
 	at, what := *n, strings.TrimPrefix(err.Error(), "yaml: ")
 	if m := yamlLine.FindStringSubmatch(what); m != nil {
 		if line, _ := strconv.Atoi(m[1]); line > 0 && line != n.Line {
@@ -104,7 +134,8 @@ func (d *decoder) said(n *yaml.Node, path string, err error) {
 		}
 		what = m[2]
 	}
-	d.fail(&yaml.Node{Line: at.Line, Column: at.Column}, path, errors.New(what))
+	d.mark(n)
+	d.fail(&yaml.Node{Line: at.Line, Column: at.Column}, path, errors.New(d.hide(n, what)))
 }
 
 // guard is f, which a hostile tree must not make panic.
@@ -118,7 +149,7 @@ func guard(f func() error) (err error) {
 }
 
 func (d *decoder) structure(n *yaml.Node, path string, v reflect.Value) {
-	fields := fieldsOf(v.Type())
+	fields, partial := fieldsOf(v.Type()), d.wrong[n]
 	if n.Kind != yaml.MappingNode && !null(n) {
 		d.add(n, path, "want a mapping of %s, not %s", strings.Join(keysOf(fields), ", "), kindOf(n))
 		return
@@ -127,17 +158,23 @@ func (d *decoder) structure(n *yaml.Node, path string, v reflect.Value) {
 		key, value := n.Content[i], n.Content[i+1]
 		f, ok := fields[key.Value]
 		if !ok {
-			d.add(key, join(path, key.Value), "%s", unknown(key.Value, keysOf(fields)))
-			continue
+			have := keysOf(fields)
+			d.add(key, join(path, key.Value), "%s", unknown(key.Value, have))
+			name := core.Meant(key.Value, have)
+			if name == "" || child(n, name) != nil {
+				continue
+			}
+			key.Value, f = name, fields[name] // it is read as what is meant
+			delete(d.wrong, key)
 		}
 		at, before := join(path, key.Value), len(d.list)
 		d.value(value, at, v.FieldByIndex(f.index))
-		if len(f.enum) > 0 && len(d.list) == before && value.Value != "" && !slices.Contains(f.enum, value.Value) {
+		if len(f.enum) > 0 && len(d.list) == before && !d.wrong[value] && value.Value != "" && !slices.Contains(f.enum, value.Value) {
 			d.add(value, at, "%s", unknown(value.Value, slices.Clone(f.enum)))
 		}
 	}
 	for _, key := range keysOf(fields) {
-		if c := child(n, key); fields[key].required && (c == nil || null(c) && !d.expanded[c]) {
+		if c := child(n, key); fields[key].required && !partial && !d.wrong[c] && (c == nil || null(c) && !d.expanded(c)) {
 			d.add(at(n, key), join(path, key), "missing: %s", fields[key].about)
 		}
 	}
@@ -181,7 +218,7 @@ func (d *decoder) scalar(n *yaml.Node, path string, v reflect.Value) {
 		d.add(n, path, "want %s, not %s", want, kindOf(n))
 		return
 	case v.Kind() == reflect.String:
-		if !null(n) || d.expanded[n] {
+		if !null(n) || d.expanded(n) {
 			v.SetString(n.Value)
 		}
 		return

@@ -25,6 +25,8 @@ type DryRun struct {
 	Steps       []DryStep               `json:"steps"`
 	Prefixes    map[string]int64        `json:"prefixes,omitempty"` // rows by the prefix they would stand under
 	DeadLetters []connectors.DeadLetter `json:"dead_letters"`
+	Advice      string                  `json:"advice,omitempty"` // the decoder's, on the first records
+	Absent      []connectors.Absent     `json:"absent,omitempty"` // columns that the pipeline names, and none of the records has
 }
 
 // DryColumn is a column.
@@ -72,6 +74,7 @@ func (r *Registry) DryRun(ctx context.Context, s *Spec, source connectors.Source
 	for _, f := range trial.Schema() {
 		out.Schema = append(out.Schema, DryColumn{f.Name, f.Type.String()})
 	}
+	out.Advice, out.Absent = trial.Advice(), trial.Absent()
 	for _, b := range batches {
 		if err := out.add(ctx, trial, b); err != nil {
 			return nil, fmt.Errorf("pipeline %s: %w", s.Name, s.conceal(err))

@@ -3,7 +3,6 @@ package pipelines
 import (
 	"fmt"
 	"regexp"
-	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -17,24 +16,15 @@ func newDecoder(f *found, env func(string) (string, bool)) *decoder {
 	if env == nil {
 		env = func(string) (string, bool) { return "", false }
 	}
-	var shown []string // pairs of a value and what stands for it
-	d := &decoder{found: f, expanded: map[*yaml.Node]bool{}}
-	d.env = func(name string) (string, bool) {
+	f.refs = newReferences()
+	return &decoder{found: f, env: func(name string) (string, bool) {
 		v, ok := env(name)
-		if len(v) >= minHidden {
-			shown = append(shown, v, "${"+name+"}", cut(v, maxQuote), "${"+name+"}")
-			if q := strings.Trim(strconv.Quote(v), `"`); q != v {
-				shown = append(shown, q, "${"+name+"}")
-			}
+		if v != "" {
+			f.refs.values[name] = v
 		}
 		return v, ok
-	}
-	f.hide = func(s string) string { return strings.NewReplacer(shown...).Replace(s) }
-	return d
+	}}
 }
-
-// minHidden is the length from which a value is hidden: shorter ones, such as 1 or a, are found in any text.
-const minHidden = 4
 
 // substitute replaces ${VAR} and ${VAR:-default} in the scalar values below n; $$ is a literal $. Keys and the text of
 // the file are never touched, so a value cannot become structure.
@@ -49,8 +39,8 @@ func (d *decoder) substitute(n *yaml.Node, path string) {
 			d.add(n, path, "%s", p)
 		}
 		// A reference needs quotes inside {}, so quotes cannot mean that a number is a text.
+		d.refs.texts[n] = n.Value
 		n.Value, n.Tag, n.Style = value, "", 0
-		d.expanded[n] = true
 	case yaml.MappingNode:
 		for i := 0; i+1 < len(n.Content); i += 2 {
 			d.substitute(n.Content[i+1], join(path, n.Content[i].Value))

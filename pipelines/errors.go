@@ -2,12 +2,12 @@ package pipelines
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"unicode"
 
-	"github.com/agnivade/levenshtein"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/penstock/penstock/core"
@@ -51,15 +51,47 @@ func (e Errors) Error() string {
 // Unwrap makes every such error core.ErrInvalid.
 func (e Errors) Unwrap() error { return core.ErrInvalid }
 
-// found gathers mistakes.
+// found gathers mistakes. What a mistake was said of is not looked at again: a file is read to its end whatever is wrong in
+// it, and each mistake is said once.
 type found struct {
-	file string
-	list Errors
-	more int // mistakes beyond maxErrors
-	hide func(string) string
+	file  string
+	list  Errors
+	more  int // mistakes beyond maxErrors
+	refs  *references
+	wrong map[*yaml.Node]bool // of which a mistake was said
+}
+
+// mark says that the value of a node is not known.
+func (f *found) mark(n *yaml.Node) {
+	if n == nil {
+		return
+	}
+	if f.wrong == nil {
+		f.wrong = map[*yaml.Node]bool{}
+	}
+	f.wrong[n] = true
+}
+
+// right reports whether nothing is wrong with n nor within it.
+func (f *found) right(n *yaml.Node) bool {
+	return n == nil || !f.wrong[n] && !slices.ContainsFunc(n.Content, func(c *yaml.Node) bool { return !f.right(c) })
+}
+
+// said reports whether a mistake of the setting at path, or within it, was said.
+func (f *found) said(path string) bool {
+	return slices.ContainsFunc(f.list, func(e Error) bool {
+		rest, below := strings.CutPrefix(e.Path, path)
+		return below && (rest == "" || rest[0] == '.' || rest[0] == '[')
+	})
 }
 
 func (f *found) add(n *yaml.Node, path, format string, args ...any) {
+	f.put(n, path, f.hide(n, fmt.Sprintf(format, args...)))
+}
+
+// put adds a mistake that shows nothing that it must not.
+func (f *found) put(n *yaml.Node, path, what string) {
+	f.mark(n)
 	if len(f.list) == maxErrors {
 		f.more++
 		return
@@ -68,17 +100,27 @@ func (f *found) add(n *yaml.Node, path, format string, args ...any) {
 	if n != nil && n.Line > 0 {
 		line, col = n.Line, n.Column
 	}
-	what := fmt.Sprintf(format, args...)
-	if f.hide != nil {
-		what = f.hide(what)
-	}
 	f.list = append(f.list, Error{f.file, line, col, cut(path, maxMessage), oneLine(what)})
 }
 
-// fail adds what a part of the pipeline says of its configuration n. Where that begins with the name of a setting, the
-// mistake is that setting's.
+// hide is what is said of n, without the values of references.
+func (f *found) hide(n *yaml.Node, what string) string {
+	if hide := f.refs.within(n); hide != nil {
+		return hide(what)
+	}
+	return f.refs.hide(what)
+}
+
+// fail adds what a part of the pipeline says of its configuration n; what it joins are mistakes of their own. Where one
+// begins with the name of a setting, the mistake is that setting's.
 func (f *found) fail(n *yaml.Node, path string, err error) {
-	what := strings.TrimSuffix(err.Error(), ": "+core.ErrInvalid.Error())
+	if all := parts(err); len(all) > 1 {
+		for _, one := range all {
+			f.fail(n, path, one)
+		}
+		return
+	}
+	what := f.hide(n, strings.TrimSuffix(err.Error(), ": "+core.ErrInvalid.Error()))
 	name, _, _ := strings.Cut(what, " ")
 	key, named := strings.CutSuffix(name, ":")
 	if n != nil && n.Kind == yaml.MappingNode && plain(key) {
@@ -91,7 +133,15 @@ func (f *found) fail(n *yaml.Node, path string, err error) {
 			what = strings.TrimPrefix(what, name+" ")
 		}
 	}
-	f.add(n, path, "%s", what)
+	f.put(n, path, what)
+}
+
+// parts are the errors that err joins, or err alone.
+func parts(err error) []error {
+	if j, ok := err.(interface{ Unwrap() []error }); ok && err.Error() == errors.Join(j.Unwrap()...).Error() {
+		return j.Unwrap()
+	}
+	return []error{err}
 }
 
 // oneLine is s without line breaks or anything that a terminal would act on, cut where it is too long.
@@ -156,34 +206,8 @@ func (f *found) err() error {
 func unknown(name string, have []string) string {
 	slices.Sort(have)
 	out := fmt.Sprintf("unknown %s (have %s)", quote(name), strings.Join(have, ", "))
-	if len(name) > maxQuote {
-		return out
-	}
-	best, least := "", 3
-	for _, h := range have {
-		if d := levenshtein.ComputeDistance(strings.ToLower(name), h); d < least && d < max(len(h), 2) {
-			best, least = h, d
-		}
-	}
-	if best != "" {
+	if best := core.Meant(name, have); best != "" {
 		out += "; did you mean " + best + "?"
 	}
 	return out
-}
-
-// hidden is an error whose text shows references where it would show their values.
-type hidden struct {
-	err  error
-	hide func(string) string
-}
-
-func (h *hidden) Error() string { return h.hide(h.err.Error()) }
-func (h *hidden) Unwrap() error { return h.err }
-
-// conceal hides the values of the spec's references in what err says.
-func (s *Spec) conceal(err error) error {
-	if err == nil || s.hide == nil {
-		return err
-	}
-	return &hidden{err, s.hide}
 }

@@ -133,7 +133,7 @@ func written(t reflect.Type) *jsonschema.Schema {
 		return &jsonschema.Schema{Type: "string", Pattern: pattern, Description: about}
 	}
 	switch t {
-	case nodeType, reflect.TypeFor[Value]():
+	case nodeType.Elem(), reflect.TypeFor[Value]():
 		return &jsonschema.Schema{}
 	case reflect.TypeFor[connectors.ByteSize]():
 		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Type: "integer"}, text(`^[0-9][0-9.,]* ?[A-Za-z]*$|\$`, "A size such as 128MiB.")}}

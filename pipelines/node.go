@@ -14,6 +14,7 @@ import (
 
 	"github.com/penstock/penstock/core/control"
 	"github.com/penstock/penstock/core/memory"
+	"github.com/penstock/penstock/core/scratch"
 	"github.com/penstock/penstock/core/shardlog"
 	"github.com/penstock/penstock/core/shardlog/local"
 	"github.com/penstock/penstock/core/stream"
@@ -25,10 +26,11 @@ type Node struct {
 	Streams *stream.Store
 	Control *control.Store
 
-	memory *memory.Budget
-	engine *local.Engine
-	stop   context.CancelFunc
-	done   chan struct{}
+	memory  *memory.Budget
+	scratch *scratch.Space
+	engine  *local.Engine
+	stop    context.CancelFunc
+	done    chan struct{}
 
 	mu      sync.Mutex      // guards what follows
 	running map[string]bool // pipelines of this process, by name
@@ -40,6 +42,8 @@ const (
 	dataFormat = "1"
 	formatFile = "FORMAT"
 	trimEvery  = time.Minute
+
+	scratchTimes = 8 // as much room on disk as memory, for rows that memory has no room for
 )
 
 // controlLog is the log of the control store.
@@ -77,6 +81,10 @@ func (c NodeConfig) Open(ctx context.Context, dir string) (*Node, error) {
 	case err != nil:
 		return nil, explain(dir, err)
 	}
+	room, err := scratch.New(vfs.OS{}, filepath.Join(dir, "scratch"), scratchTimes*c.Memory.Total())
+	if err != nil {
+		return nil, errors.Join(explain(dir, err), engine.Close())
+	}
 	host, err := os.Hostname()
 	if err != nil {
 		host = "localhost"
@@ -88,7 +96,7 @@ func (c NodeConfig) Open(ctx context.Context, dir string) (*Node, error) {
 	}
 	trimming, stop := context.WithCancel(context.Background())
 	n := &Node{
-		Streams: stream.NewStore(engine, table, by), Control: table, memory: c.Memory, engine: engine, stop: stop, done: make(chan struct{}), running: map[string]bool{},
+		Streams: stream.NewStore(engine, table, by), Control: table, memory: c.Memory, scratch: room, engine: engine, stop: stop, done: make(chan struct{}), running: map[string]bool{},
 	}
 	go n.trim(trimming)
 	return n, nil

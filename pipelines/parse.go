@@ -20,7 +20,8 @@ const (
 	maxNodes = 10_000
 )
 
-// parse is the one mapping that a file must hold: a tree of its own, without aliases, anchors and comments.
+// parse is the one mapping that a file must hold: a tree of its own, without aliases, anchors and comments. It is nil where
+// there is none; what else is wrong in it is marked.
 func parse(f *found, text []byte) *yaml.Node {
 	if !readable(f, text) {
 		return nil
@@ -34,7 +35,7 @@ func parse(f *found, text []byte) *yaml.Node {
 	if len(f.list) == 0 && root.Kind != yaml.MappingNode {
 		f.add(root, "", "a pipeline is a mapping that begins with version: 1")
 	}
-	if len(f.list) > 0 {
+	if t.over || root.Kind != yaml.MappingNode {
 		return nil
 	}
 	return root
@@ -152,7 +153,7 @@ func (t *tree) copy(n *yaml.Node, path string, depth int) *yaml.Node {
 	out := &yaml.Node{Kind: n.Kind, Tag: n.Tag, Value: n.Value, Style: n.Style &^ yaml.FlowStyle, Line: n.Line, Column: n.Column}
 	switch {
 	case n.Kind == yaml.MappingNode && n.Tag == "!!seq", n.Kind == yaml.SequenceNode && n.Tag == "!!map", !slices.Contains(tags, n.Tag):
-		t.add(n, path, "a tag (the word after !) that means nothing here: remove it, or put the value in quotes")
+		t.add(out, path, "a tag (the word after !) that means nothing here: remove it, or put the value in quotes")
 	case n.Kind == yaml.MappingNode:
 		t.mapping(out, n, path, depth)
 	case n.Kind == yaml.SequenceNode:
@@ -170,19 +171,20 @@ func (t *tree) mapping(out, n *yaml.Node, path string, depth int) {
 	seen := map[string]int{}
 	for i := 0; i+1 < len(n.Content) && !t.over; i += 2 {
 		key := n.Content[i]
-		at := join(path, key.Value)
+		at, before := join(path, key.Value), len(t.list)
 		switch first := seen[key.Value]; {
 		case key.Kind != yaml.ScalarNode || key.Tag == "!!null" && key.Value != "null": // a setting may be called null
 			t.add(key, path, "a key must be a word")
-			continue
 		case key.Tag == "!!merge":
 			t.add(key, at, "merge keys are not supported: write the keys out")
-			continue
 		case !slices.Contains(tags, key.Tag):
 			t.add(key, path, "a key must be a word without a tag")
-			continue
 		case first > 0:
 			t.add(key, at, "key stands twice, first in line %d: remove one", first)
+			continue
+		}
+		if len(t.list) > before {
+			t.mark(out) // what it would hold is not known
 			continue
 		}
 		seen[key.Value] = max(key.Line, 1)

@@ -16,7 +16,7 @@ import (
 type ShardProgress struct {
 	connectors.Progress
 	Last    core.SequenceNumber `json:"last"`              // of the shard's last record; empty where it has none, or is not of this node
-	Lag     time.Duration       `json:"lag"`               // age of the first record after the checkpoint; 0 where there is none
+	Lag     connectors.Duration `json:"lag"`               // age of the first record after the checkpoint; 0 where there is none
 	Problem string              `json:"problem,omitempty"` // why Lag is not known
 }
 
@@ -74,6 +74,6 @@ func (n *Node) lag(ctx context.Context, name core.StreamName, p *ShardProgress) 
 		return err
 	}
 	defer b.Release()
-	p.Lag = max(0, time.Since(time.UnixMilli(int64(b.Arrivals().Value(0)))))
+	p.Lag = connectors.Duration(max(0, time.Since(time.UnixMilli(int64(b.Arrivals().Value(0))))).Round(time.Millisecond))
 	return nil
 }

@@ -37,6 +37,8 @@ func (n *Node) Run(ctx context.Context, r *Registry, s *Spec, opts RunOptions) (
 			err = nil // it was asked to end before there was anything to flush
 		}
 	}()
+	defer func() { err = s.conceal(err) }()
+	opts.Events = s.concealed(opts.Events)
 	program, err := r.Program(ctx, s)
 	if err != nil {
 		return err
@@ -64,7 +66,7 @@ func (n *Node) Run(ctx context.Context, r *Registry, s *Spec, opts RunOptions) (
 			return r.Stored(ctx, text, opts.Env)
 		},
 		Lease:  lease.Config{Owner: fmt.Sprintf("%d-%d", os.Getpid(), time.Now().UnixNano()), Exclusive: true},
-		Buffer: s.Buffer, Drain: opts.Drain, Adopt: opts.Adopt, Events: opts.Events, Memory: n.memory,
+		Buffer: s.Buffer, Drain: opts.Drain, Adopt: opts.Adopt, Events: opts.Events, Memory: n.memory, Scratch: n.scratch,
 		UntilCaughtUp: opts.UntilCaughtUp && (!ok || !finite.Finite()),
 	}
 	if t, ok := s.Sink.Config.(interface{ Target() connectors.ByteSize }); ok {
@@ -102,6 +104,7 @@ func (n *Node) work(ctx context.Context, w *connectors.Worker) error {
 // Check opens what a spec names and asks its destination whether it takes rows, without changing anything. Where opts let
 // the pipeline wait for its destination, that is left to Run.
 func (n *Node) Check(ctx context.Context, r *Registry, s *Spec, opts RunOptions) (err error) {
+	defer func() { err = s.conceal(err) }()
 	program, err := r.Program(ctx, s)
 	if err != nil {
 		return err
@@ -128,16 +131,20 @@ func probe(ctx context.Context, program *connectors.Program, s *Spec, opts RunOp
 	if !ok {
 		return nil
 	}
+	const step = "reach the destination"
 	for attempt := 1; ; attempt++ {
 		err := p.Probe(ctx)
 		if err == nil {
+			if attempt > 1 && opts.Events != nil && opts.Events.Recovered != nil {
+				opts.Events.Recovered(step)
+			}
 			return nil
 		}
 		if opts.UntilCaughtUp || !s.endless() || connectors.IsPermanent(err) || ctx.Err() != nil {
 			return fmt.Errorf("pipeline %s: %w", s.Name, err)
 		}
 		if opts.Events != nil && opts.Events.Retry != nil {
-			opts.Events.Retry("reach the destination", attempt, probeEvery, err)
+			opts.Events.Retry(step, attempt, probeEvery, err)
 		}
 		select {
 		case <-time.After(probeEvery):

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,7 +32,7 @@ type Spec struct {
 	Tests      []Test
 	Text       []byte // the file as YAML without its tests, environment variables as references
 	Hash       string // of Text
-	hide       func(string) string
+	refs       *references
 }
 
 // Part is a named kind of thing with its configuration.
@@ -40,6 +41,7 @@ type Part struct {
 	Config any
 	Path   string // stages[2].filter
 	node   *yaml.Node
+	broken bool // it cannot be opened; only while a file with mistakes is read
 }
 
 // Source is where records come from: one of the three.
@@ -54,14 +56,14 @@ type Source struct {
 type outline struct {
 	Version    int                     `yaml:"version" jsonschema:"description=Of the format: 1."`
 	Name       string                  `yaml:"name" jsonschema:"description=Names the pipeline\\, its outputs and its dead letters: 1 to 100 of a-z 0-9 . _ -"`
-	Source     yaml.Node               `yaml:"source"`
-	Stages     []yaml.Node             `yaml:"stages"`
+	Source     *yaml.Node              `yaml:"source"`
+	Stages     []*yaml.Node            `yaml:"stages"`
 	Buffer     connectors.BufferConfig `yaml:"buffer" jsonschema:"description=When what is gathered is written. The first limit reached closes a flush."`
-	Sink       yaml.Node               `yaml:"sink"`
+	Sink       *yaml.Node              `yaml:"sink"`
 	DeadLetter struct {
 		Stream core.StreamName `yaml:"stream" jsonschema:"description=The stream that they go to. Default: the pipeline's name and .dead."`
 	} `yaml:"dead_letter" jsonschema:"description=Where rows go that cannot go on."`
-	Tests yaml.Node `yaml:"tests"`
+	Tests *yaml.Node `yaml:"tests"`
 }
 
 // inlet is the shape of a source.
@@ -69,9 +71,9 @@ type inlet struct {
 	Stream   core.StreamName   `yaml:"stream" jsonschema:"description=A stream of this node's log."`
 	File     *file.Config      `yaml:"file" jsonschema:"description=Files\\, a record a line; .gz and .zst are read as such."`
 	Generate *generator.Config `yaml:"generate" jsonschema:"description=Made-up events."`
-	Start    yaml.Node         `yaml:"start"`
-	Decode   yaml.Node         `yaml:"decode"`
-	Schema   yaml.Node         `yaml:"schema"`
+	Start    *yaml.Node        `yaml:"start"`
+	Decode   *yaml.Node        `yaml:"decode"`
+	Schema   *yaml.Node        `yaml:"schema"`
 }
 
 var pipelineName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,99}$`)
@@ -92,84 +94,94 @@ func (r *Registry) Load(name string, text []byte, env func(string) (string, bool
 	d := newDecoder(f, env)
 	d.substitute(root, "")
 	sum := sha256.Sum256(canonical)
-	s := &Spec{File: name, Text: canonical, Hash: hex.EncodeToString(sum[:16]), hide: f.hide}
+	s := &Spec{File: name, Text: canonical, Hash: hex.EncodeToString(sum[:16]), refs: f.refs}
 	var o outline
-	if len(f.list) == 0 && d.into(root, "", &o) {
-		s.fill(d, r, root, &o)
-		s.fillTests(d, tests)
+	d.into(root, "", &o)
+	s.fill(d, r, root, &o)
+	s.fillTests(d, tests)
+	if len(f.list) == 0 {
+		return s, nil
 	}
-	if err := f.err(); err != nil {
-		return nil, err
-	}
-	return s, nil
+	r.look(f, s)
+	return nil, f.err()
 }
 
 // fill checks what an outline holds.
 func (s *Spec) fill(d *decoder, r *Registry, root *yaml.Node, o *outline) {
 	s.Name, s.Buffer, s.DeadLetter = o.Name, o.Buffer, o.DeadLetter.Stream
-	if o.Version != 1 {
+	if o.Version != 1 && !d.said("version") {
 		d.add(at(root, "version"), "version", "want 1: this is the first version of the format")
 	}
-	if !pipelineName.MatchString(o.Name) {
+	if !pipelineName.MatchString(o.Name) && !d.said("name") {
 		d.add(at(root, "name"), "name", "%q is not 1 to 100 of the characters a-z 0-9 . _ - beginning with a letter or digit", o.Name)
 	}
 	if s.DeadLetter == "" {
 		s.DeadLetter = core.StreamName(s.Name + ".dead")
 	}
-	if err := s.DeadLetter.Validate(); err != nil && s.Name != "" {
+	if err := s.DeadLetter.Validate(); err != nil && !d.said("name") && !d.said("dead_letter") {
 		d.fail(at(root, "dead_letter"), "dead_letter.stream", err)
 	}
-	if err := s.Buffer.Validate(); err != nil {
+	if err := s.Buffer.Validate(); err != nil && !d.said("buffer") {
 		d.fail(at(root, "buffer"), "buffer", err)
 	}
-	if o.Source.Kind == 0 {
-		d.add(root, "source", "missing: say where records come from, such as source: {stream: clicks, decode: {json: {}}}")
-	} else {
-		s.fillSource(d, r, &o.Source)
-	}
-	for i := range o.Stages {
-		path := index("stages", i)
-		if p, ok := part(d, &o.Stages[i], path, names(r.transforms), func(k string) reflect.Type { return r.transforms[k].config }); ok {
-			s.Stages = append(s.Stages, p)
+	whole := !d.wrong[root] // else what is not there may be what could not be read
+	if o.Source == nil {
+		s.Decoder = Part{broken: true}
+		if whole && !d.said("source") {
+			d.add(root, "source", "missing: say where records come from, such as source: {stream: clicks, decode: {json: {}}}")
 		}
+	} else {
+		s.fillSource(d, r, o.Source)
 	}
-	if o.Sink.Kind == 0 {
-		d.add(root, "sink", "missing: say where rows go, such as sink: {file: {path: ./lake}}")
-	} else if p, ok := part(d, &o.Sink, "sink", names(r.sinks), func(k string) reflect.Type { return r.sinks[k].config }); ok {
-		s.Sink = p
+	for i, n := range o.Stages {
+		s.Stages = append(s.Stages, part(d, n, index("stages", i), names(r.transforms), func(k string) reflect.Type { return r.transforms[k].config }))
 	}
+	if o.Sink == nil {
+		s.Sink = Part{broken: true}
+		if whole && !d.said("sink") {
+			d.add(root, "sink", "missing: say where rows go, such as sink: {file: {path: ./lake}}")
+		}
+		return
+	}
+	s.Sink = part(d, o.Sink, "sink", names(r.sinks), func(k string) reflect.Type { return r.sinks[k].config })
 }
 
 // part decodes a mapping of one key, which names a kind, to that kind's configuration.
-func part(d *decoder, n *yaml.Node, path string, have []string, config func(string) reflect.Type) (Part, bool) {
+func part(d *decoder, n *yaml.Node, path string, have []string, config func(string) reflect.Type) Part {
+	if d.wrong[n] {
+		return Part{Path: path, node: n, broken: true}
+	}
 	if n.Kind != yaml.MappingNode || len(n.Content) != 2 {
 		d.add(n, path, "want one of %s, with its settings", strings.Join(have, ", "))
-		return Part{}, false
+		return Part{Path: path, node: n, broken: true}
 	}
 	key, value := n.Content[0], n.Content[1]
-	t := config(key.Value)
-	if t == nil {
-		d.add(key, path, "%s", unknown(key.Value, have))
-		return Part{}, false
+	kind := key.Value
+	if config(kind) == nil {
+		d.add(key, path, "%s", unknown(kind, have))
+		if kind = core.Meant(kind, have); kind == "" {
+			return Part{Path: path, node: n, broken: true}
+		}
+		delete(d.wrong, key) // it is read as what is meant
 	}
-	at := join(path, key.Value)
-	v := reflect.New(t)
-	if !d.into(value, at, v.Interface()) {
-		return Part{}, false
-	}
-	return Part{key.Value, v.Elem().Interface(), at, value}, true
+	at := join(path, kind)
+	v := reflect.New(config(kind))
+	ok := d.into(value, at, v.Interface())
+	return Part{kind, v.Elem().Interface(), at, value, !ok}
 }
 
 // fillSource checks the source.
 func (s *Spec) fillSource(d *decoder, r *Registry, n *yaml.Node) {
 	var in inlet
+	s.Decoder = Part{broken: true}
 	if n.Kind != yaml.MappingNode {
-		d.add(n, "source", "want a mapping with one of file, generate, stream")
+		if !d.wrong[n] {
+			d.add(n, "source", "want a mapping with one of file, generate, stream")
+		}
 		return
 	}
-	if !d.into(n, "source", &in) {
-		return
-	}
+	partial := d.wrong[n] || slices.ContainsFunc(n.Content, func(c *yaml.Node) bool { return d.wrong[c] })
+	d.into(n, "source", &in)
 	s.Source.Stream, s.Source.File, s.Source.Generate = in.Stream, in.File, in.Generate
 	given := 0
 	for _, yes := range []bool{in.Stream != "", in.File != nil, in.Generate != nil} {
@@ -177,30 +189,31 @@ func (s *Spec) fillSource(d *decoder, r *Registry, n *yaml.Node) {
 			given++
 		}
 	}
-	if given != 1 {
+	partial = partial || slices.ContainsFunc(n.Content, func(c *yaml.Node) bool { return d.wrong[c] })
+	if given > 1 || given == 0 && !partial {
 		d.add(n, "source", "has %d of file, generate, stream: want exactly one", given)
 	}
-	if in.Stream != "" {
+	if in.Stream != "" && !d.said("source.stream") {
 		if err := in.Stream.Validate(); err != nil {
 			d.fail(at(n, "stream"), "source.stream", err)
 		}
 	}
 	for path, v := range map[string]interface{ Validate() error }{"file": in.File, "generate": in.Generate} {
-		if reflect.ValueOf(v).IsNil() {
+		if reflect.ValueOf(v).IsNil() || d.said("source."+path) {
 			continue
 		}
 		if err := v.Validate(); err != nil {
 			d.fail(at(n, path), "source."+path, err)
 		}
 	}
-	s.Source.Start = start(d, &in.Start)
-	if in.Decode.Kind == 0 {
+	s.Source.Start = start(d, in.Start)
+	if in.Decode != nil {
+		s.Decoder = part(d, in.Decode, "source.decode", names(r.decoders), func(k string) reflect.Type { return r.decoders[k].config })
+	} else if !partial {
 		d.add(n, "source.decode", "missing: say what the records are, such as decode: {json: {}}")
-	} else if p, ok := part(d, &in.Decode, "source.decode", names(r.decoders), func(k string) reflect.Type { return r.decoders[k].config }); ok {
-		s.Decoder = p
 	}
-	if in.Schema.Kind != 0 {
-		s.Declared = fields(d, &in.Schema, "source.schema")
+	if in.Schema != nil {
+		s.Declared = fields(d, in.Schema, "source.schema")
 	}
 }
 
@@ -209,7 +222,7 @@ func start(d *decoder, n *yaml.Node) connectors.Start {
 	const path = "source.start"
 	want := "want trim_horizon, latest, {at: 2026-01-01T00:00:00Z} or {after: '<sequence number>'}"
 	switch {
-	case n.Kind == 0, n.Value == string(connectors.StartTrimHorizon):
+	case n == nil, !d.right(n), n.Value == string(connectors.StartTrimHorizon):
 		return connectors.Start{Kind: connectors.StartTrimHorizon}
 	case n.Value == string(connectors.StartLatest):
 		return connectors.Start{Kind: connectors.StartLatest}
@@ -245,6 +258,9 @@ var types = map[string]arrow.DataType{
 // fields reads {column: type}; a nested mapping is a struct, list<type> a list.
 func fields(d *decoder, n *yaml.Node, path string) []arrow.Field {
 	if n.Kind != yaml.MappingNode {
+		if d.wrong[n] {
+			return nil
+		}
 		d.add(n, path, "want columns and their types, such as {event_time: timestamp, bytes: int64}")
 		return nil
 	}
@@ -252,6 +268,9 @@ func fields(d *decoder, n *yaml.Node, path string) []arrow.Field {
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		name, value := n.Content[i].Value, n.Content[i+1]
 		at := join(path, name)
+		if d.wrong[value] && value.Kind != yaml.MappingNode {
+			continue
+		}
 		if name == core.RescuedColumn || core.IsHidden(name) || name == "" {
 			d.add(n.Content[i], path, "column name %q is reserved", name)
 			continue
@@ -262,7 +281,9 @@ func fields(d *decoder, n *yaml.Node, path string) []arrow.Field {
 		} else {
 			t = typeOf(d, value, at, value.Value)
 		}
-		out = append(out, arrow.Field{Name: name, Type: t, Nullable: true})
+		if d.right(value) {
+			out = append(out, arrow.Field{Name: name, Type: t, Nullable: true})
+		}
 	}
 	return out
 }

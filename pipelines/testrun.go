@@ -20,6 +20,22 @@ type TestResult struct {
 	File     string   `json:"file"`
 	Line     int      `json:"line"`
 	Failures []string `json:"failures,omitempty"`
+
+	Absent []connectors.Absent `json:"absent,omitempty"` // columns that the pipeline names, and none of the test's records has
+}
+
+// AbsentInAll are the columns that the pipeline names, and that no record of any of its tests has.
+func AbsentInAll(tests []TestResult) []connectors.Absent {
+	var out []connectors.Absent
+	seen := map[string]int{}
+	for _, t := range tests {
+		for _, c := range t.Absent {
+			if seen[c.Column]++; seen[c.Column] == len(tests) {
+				out = append(out, c)
+			}
+		}
+	}
+	return out
 }
 
 // Test runs the tests of a pipeline through its decoder and stages; the sink is asked where rows would go, and gets none.
@@ -30,7 +46,7 @@ func (r *Registry) Test(ctx context.Context, s *Spec) (out []TestResult, err err
 	}
 	for i := range s.Tests {
 		t := &s.Tests[i]
-		failures, err := t.run(ctx, s.Name, p)
+		failures, absent, err := t.run(ctx, s.Name, p)
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
@@ -41,7 +57,7 @@ func (r *Registry) Test(ctx context.Context, s *Spec) (out []TestResult, err err
 			}
 			failures = append(failures, what)
 		}
-		out = append(out, TestResult{t.Name, len(failures) == 0, s.File, t.node.Line, failures})
+		out = append(out, TestResult{t.Name, len(failures) == 0, s.File, t.node.Line, failures, absent})
 	}
 	return out, p.Sink.Close(ctx)
 }
@@ -53,18 +69,18 @@ type testOutcome struct {
 	letters  []connectors.DeadLetter
 }
 
-func (t *Test) run(ctx context.Context, pipeline string, p *connectors.Program) ([]string, error) {
+func (t *Test) run(ctx context.Context, pipeline string, p *connectors.Program) (failures []string, absent []connectors.Absent, err error) {
 	raw, err := t.batch()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer raw.Release()
 	if _, ok := p.Sink.(connectors.Previewer); !ok && t.Prefixes != nil {
-		return nil, fmt.Errorf("prefixes: this kind of sink has none: %w", core.ErrInvalid)
+		return nil, nil, fmt.Errorf("prefixes: this kind of sink has none: %w", core.ErrInvalid)
 	}
 	trial := connectors.NewTrial(pipeline, p)
 	if err := trial.Learn(ctx, raw); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var o testOutcome
 	var rowsErr error
@@ -78,9 +94,10 @@ func (t *Test) run(ctx context.Context, pipeline string, p *connectors.Program) 
 		err = rowsErr
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return t.compare(o)
+	failures, err = t.compare(o)
+	return failures, trial.Absent(), err
 }
 
 // jsonRows are the rows of a batch as JSON objects.

@@ -22,6 +22,7 @@ type admin struct {
 	server *http.Server
 	ready  atomic.Bool
 	node   atomic.Pointer[pipelines.Node]
+	status atomic.Pointer[status]
 }
 
 const maxAdminConns = 32
@@ -44,10 +45,12 @@ func openAdmin(ctx context.Context, c runConfig, m *metrics.Metrics) (*admin, er
 		return nil, errors.Join(fmt.Errorf("--admin %s can be reached from other machines, and asks nobody who they are: use 127.0.0.1, or pass --admin-public", c.admin), l.Close())
 	}
 	a := &admin{}
+	a.show(newStatus())
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", m.Handler())
 	mux.HandleFunc("GET /healthz", a.healthz)
 	mux.HandleFunc("GET /readyz", a.readyz)
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { a.status.Load().serve(w) })
 	if c.pprof {
 		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
@@ -80,7 +83,8 @@ func localOnly(local bool, next http.Handler) http.Handler {
 	})
 }
 
-// healthz says whether the process can go on. It cannot once the log has failed.
+// healthz says whether the process can go on. It cannot once the log has failed; it can while a destination does not answer,
+// which starting it again would not cure.
 func (a *admin) healthz(w http.ResponseWriter, _ *http.Request) {
 	if n := a.node.Load(); n != nil {
 		select {
@@ -105,6 +109,13 @@ func (a *admin) readyz(w http.ResponseWriter, _ *http.Request) {
 func (a *admin) setReady(ready bool) {
 	if a != nil {
 		a.ready.Store(ready)
+	}
+}
+
+// show makes s what /status says.
+func (a *admin) show(s *status) {
+	if a != nil {
+		a.status.Store(s)
 	}
 }
 

@@ -116,6 +116,12 @@ func (a *app) printDryRun(d *pipelines.DryRun) {
 	for _, prefix := range slices.Sorted(maps.Keys(d.Prefixes)) {
 		a.printf("  rows=%d under %q\n", d.Prefixes[prefix], prefix)
 	}
+	if d.Advice != "" {
+		a.printf("\nwarning: %s\n", plainText(d.Advice))
+	}
+	if len(d.Absent) > 0 {
+		a.printf("\nwarning: the pipeline names columns that none of these records has; they are null: %s\n", plainText(listed(d.Absent)))
+	}
 	if len(d.DeadLetters) > 0 {
 		a.printf("\ndead letters\n")
 	}

@@ -44,8 +44,12 @@ func newLogger(out io.Writer, format, level string) (*slog.Logger, error) {
 func logEvents(log *slog.Logger, shown bool) *connectors.Events {
 	e := &connectors.Events{
 		Lease: func(shard core.ShardID, state string) { log.Debug("lease", "shard", shard, "state", state) },
-		Absent: func(columns []string) {
-			log.Warn("the pipeline names columns that no record has had yet; they are null", "columns", strings.Join(columns, ", "))
+		Absent: func(columns []connectors.Absent) {
+			log.Warn("the pipeline names columns that no record has had yet; they are null", "columns", listed(columns))
+		},
+		Advice: func(what string) { log.Warn(what) },
+		Futile: func(rows int64, first connectors.Refusal) {
+			log.Warn("every row so far was refused, for the same reason", "rows", rows, "stage", first.Stage, "code", first.Code, "reason", first.Reason)
 		},
 		Refused: once(func(err error) { log.Warn("a stage cannot run with new fields; they go to _rescued", "error", err) }),
 		Schema: func(version int64, columns int) {
@@ -72,6 +76,15 @@ func logEvents(log *slog.Logger, shown bool) *connectors.Events {
 			"took", took.Round(time.Millisecond).String())
 	}
 	return e
+}
+
+// listed are names of columns in one line.
+func listed(columns []connectors.Absent) string {
+	out := make([]string, len(columns))
+	for i, c := range columns {
+		out[i] = c.String()
+	}
+	return strings.Join(out, ", ")
 }
 
 // once calls f with each error once, told by its words.

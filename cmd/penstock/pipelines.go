@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/penstock/penstock/connectors"
+	"github.com/penstock/penstock/core"
 	"github.com/penstock/penstock/pipelines"
 )
 
@@ -31,6 +31,7 @@ func (a *app) pipelines() *cobra.Command {
 	})
 	list.Example = "  penstock pipelines list"
 	describe := a.onNode("describe NAME", "Show how far a pipeline got in each shard, and how far it is behind", cobra.ExactArgs(1), a.describePipeline)
+	describe.Long = "Show how far a pipeline got in each shard, and how far it is behind. Of sequence numbers of 56\ndigits those are shown that tell the records of a shard apart; --json has them whole."
 	describe.Example = "  penstock pipelines describe clicks-archive"
 	reset := a.onNode("reset NAME", "Make a pipeline begin anew when it next runs", cobra.ExactArgs(1), func(cmd *cobra.Command, n *pipelines.Node, args []string) error {
 		if err := errors.Join(ran(cmd.Context(), n, args[0]), n.Idle(args[0])); err != nil {
@@ -65,7 +66,7 @@ func (a *app) describePipeline(cmd *cobra.Command, n *pipelines.Node, args []str
 	}
 	return a.answer(all, func() {
 		for _, p := range all {
-			a.printf("%s %s: checkpoint=%s last=%s lag=%s open_plan=%d rows=%d written=%d filtered=%d dead=%d\n", p.Source, p.Shard, p.Checkpoint, p.Last, lagText(p),
+			a.printf("%s %s: checkpoint=%s last=%s lag=%s open_plan=%d rows=%d written=%d filtered=%d dead=%d\n", p.Source, p.Shard, shortSequence(p.Checkpoint), shortSequence(p.Last), lagText(p),
 				p.OpenPlan, p.Totals.Rows, p.Totals.Written, p.Totals.Filtered+p.Totals.Null, p.Totals.Dead)
 		}
 	})
@@ -78,7 +79,16 @@ func lagText(p pipelines.ShardProgress) string {
 	case p.Ended:
 		return "0s (ended)"
 	}
-	return p.Lag.Round(time.Millisecond).String()
+	return p.Lag.String()
+}
+
+// shortSequence is a sequence number as a person tells it from others of its shard. Of the 56 digits of a stream's the
+// first are those of the shard, and the last those of its time: what stands between rises from record to record.
+func shortSequence(s core.SequenceNumber) string {
+	if len(s) != 56 {
+		return string(s)
+	}
+	return "..." + string(s[14:32]) + "..."
 }
 
 func (a *app) abandonPlan() *cobra.Command {

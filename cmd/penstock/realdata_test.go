@@ -15,6 +15,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/stretchr/testify/require"
 
+	"github.com/penstock/penstock/connectors/sinktest"
 	"github.com/penstock/penstock/core"
 )
 
@@ -75,30 +76,12 @@ func canonical(t *testing.T, text []byte) []string {
 			delete(v, core.RescuedColumn)
 			require.NoError(t, json.Unmarshal([]byte(rescued), &v))
 		}
-		b, err := json.Marshal(withoutNulls(v))
+		b, err := json.Marshal(sinktest.WithoutNulls(v))
 		require.NoError(t, err)
 		out = append(out, string(b))
 	}
 	slices.Sort(out)
 	return out
-}
-
-func withoutNulls(v any) any {
-	switch v := v.(type) {
-	case map[string]any:
-		for k, e := range v {
-			if e == nil {
-				delete(v, k)
-			} else {
-				v[k] = withoutNulls(e)
-			}
-		}
-	case []any:
-		for i := range v {
-			v[i] = withoutNulls(v[i])
-		}
-	}
-	return v
 }
 
 // decompressed is the text of every file of a lake.

@@ -41,7 +41,11 @@ func (a *app) split() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return a.show(children, "%s is closed; its children are %s and %s\n", shardID(args[1]), children[0].ID, children[1].ID)
+		shown := make([]shardInfo, len(children))
+		for i, sh := range children {
+			shown[i] = shownShard(sh)
+		}
+		return a.show(shown, "%s is closed; its children are %s and %s\n", shardID(args[1]), children[0].ID, children[1].ID)
 	})
 	cmd.Example = "  penstock streams split clicks 0\n  penstock streams split clicks shardId-000000000000 --at 1000"
 	cmd.Flags().StringVar(&at, "at", "", "the hash key that the second child begins with; left out, the middle")
@@ -59,7 +63,7 @@ func (a *app) merge() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.show(child, "%s and %s are closed; their child is %s\n", shardID(args[1]), shardID(args[2]), child.ID)
+			return a.show(shownShard(child), "%s and %s are closed; their child is %s\n", shardID(args[1]), shardID(args[2]), child.ID)
 		})
 	cmd.Example = "  penstock streams merge clicks 2 3"
 	return cmd

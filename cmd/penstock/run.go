@@ -35,10 +35,14 @@ type runConfig struct {
 // load reads pipeline files. All mistakes of all files are one error.
 func load(r *pipelines.Registry, paths []string) ([]*pipelines.Spec, error) {
 	specs, err := loadSome(r, paths)
-	if err != nil {
-		return nil, usage(err)
+	if err == nil {
+		return specs, nil
 	}
-	return specs, nil
+	errs := []error{err}
+	for _, s := range specs {
+		errs = append(errs, lintOne(context.Background(), r, s)) // opening asks nothing of the network
+	}
+	return nil, usage(errors.Join(errs...))
 }
 
 // loadSome returns the files that can be read beside the mistakes of the others.
@@ -100,8 +104,8 @@ func (c *runConfig) flags(f *pflag.FlagSet) {
 	f.BoolVar(&c.opts.Adopt, "adopt", false, "go on although the destination holds output of an earlier incarnation")
 	f.DurationVar(&c.opts.Drain, "drain", 10*time.Second, "how long a stop may take to flush what is buffered")
 	f.BoolVar(&c.watch, "watch", false, "read pipeline files again when they change")
-	f.TextVar(&c.memory, "memory", c.memory, "memory of the process, 64MiB or more")
-	f.StringVar(&c.admin, "admin", "", "address for /metrics, /healthz and /readyz, such as 127.0.0.1:4568")
+	f.TextVar(&c.memory, "memory", c.memory, "memory of the process, 128MiB or more")
+	f.StringVar(&c.admin, "admin", "", "address for /metrics, /healthz, /readyz and /status, such as 127.0.0.1:4568")
 	f.BoolVar(&c.public, "admin-public", false, "let --admin be an address that other machines reach")
 	f.BoolVar(&c.pprof, "pprof", false, "serve /debug/pprof at --admin too")
 	f.StringVar(&c.logFormat, "log-format", "text", "text or json")

@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/signal"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -28,8 +27,7 @@ type runner struct {
 	alone    bool       // there is one pipeline: its error is that of the command
 	letters  []string   // the streams of dead letters
 
-	mu   sync.Mutex      // guards down
-	down map[string]bool // pipelines that ended with an error
+	status *status
 }
 
 func newRunner(n *pipelines.Node, r *pipelines.Registry, m *metrics.Metrics, log *slog.Logger, opts pipelines.RunOptions, p *progress) *runner {
@@ -37,7 +35,7 @@ func newRunner(n *pipelines.Node, r *pipelines.Registry, m *metrics.Metrics, log
 	if opts.Drain <= 0 {
 		opts.Drain = 10 * time.Second
 	}
-	return &runner{node: n, registry: r, metrics: m, log: log, opts: opts, progress: p, down: map[string]bool{}}
+	return &runner{node: n, registry: r, metrics: m, log: log, opts: opts, progress: p, status: newStatus()}
 }
 
 // run runs the pipelines until each has ended, or ctx does. What cannot work is said before any of them starts.
@@ -68,6 +66,7 @@ func (u *runner) run(ctx context.Context, specs []*pipelines.Spec, watch bool, a
 	defer signal.Stop(hup)
 	go newReloader(u, specs, changed).run(running, hup, watch)
 	go u.progress.watch(running)
+	adm.show(u.status)
 	adm.setReady(true)
 	g := pipelines.Group{Node: u.node, Registry: u.registry, Options: u.options, Events: u.groupEvents()}
 	err := g.Run(running, specs, changed, u.opts.Drain)
@@ -82,7 +81,7 @@ func (u *runner) run(ctx context.Context, specs []*pipelines.Spec, watch bool, a
 func (u *runner) options(s *pipelines.Spec) pipelines.RunOptions {
 	opts := u.opts
 	opts.Events = connectors.Join(
-		u.metrics.Events(s.Name), logEvents(u.log.With("pipeline", s.Name), !u.progress.silent), u.progress.events(),
+		u.metrics.Events(s.Name), u.status.events(s.Name), logEvents(u.log.With("pipeline", s.Name), !u.progress.silent), u.progress.events(),
 	)
 	return opts
 }
@@ -91,13 +90,19 @@ func (u *runner) groupEvents() pipelines.GroupEvents {
 	return pipelines.GroupEvents{
 		Started: func(s *pipelines.Spec) {
 			u.metrics.Up(s.Name, true)
-			u.setDown(s.Name, false)
+			u.status.set(s.Name, stateRunning, nil)
 			u.log.Debug("started", "pipeline", s.Name, "file", s.File)
 		},
-		Draining: func(s *pipelines.Spec) { u.log.Info("draining, to go on as its file says now", "pipeline", s.Name) },
+		Draining: func(s *pipelines.Spec) {
+			u.status.set(s.Name, stateDraining, nil)
+			u.log.Info("draining, to go on as its file says now", "pipeline", s.Name)
+		},
 		Ended: func(s *pipelines.Spec, err error) {
 			u.metrics.Up(s.Name, false)
-			u.setDown(s.Name, err != nil)
+			u.status.set(s.Name, stateEnded, nil)
+			if err != nil {
+				u.status.set(s.Name, stateFailed, err)
+			}
 			if err != nil && !u.alone {
 				u.log.Error("ended with an error; other pipelines go on", "pipeline", s.Name, "error", err)
 			} else {
@@ -107,18 +112,8 @@ func (u *runner) groupEvents() pipelines.GroupEvents {
 	}
 }
 
-func (u *runner) setDown(name string, down bool) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.down[name] = down
-}
-
 // failed reports whether a pipeline ended with an error.
-func (u *runner) failed(name string) bool {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	return u.down[name]
-}
+func (u *runner) failed(name string) bool { return u.status.is(name, stateFailed) }
 
 // summary says in the end what was done.
 func (u *runner) summary(err error) {

@@ -1,3 +1,5 @@
+//go:build unix
+
 package main
 
 import (
@@ -20,7 +22,7 @@ func TestServeTakesRecordsAndArchivesThemUntilItIsStopped(t *testing.T) {
 	data, folder, lake := filepath.Join(dir, "data"), filepath.Join(dir, "pipelines"), filepath.Join(dir, "lake")
 	require.NoError(t, os.Mkdir(folder, 0o700))
 	newStream(t, data)
-	require.NoError(t, os.WriteFile(filepath.Join(folder, "p.yaml"), []byte("version: 1\nname: p\nsource: {stream: clicks, decode: {json: {}}}\nsink: {file: {path: "+lake+", format: {ndjson: {}}}}\n"), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(folder, "p.yaml"), []byte("version: 1\nname: p\nsource: {stream: clicks, decode: {json: {}}}\nbuffer: {max_age: 100ms}\nsink: {file: {path: "+lake+", format: {ndjson: {}}}}\n"), 0o600))
 	address, admin := freeAddress(t), freeAddress(t)
 	c := spawn(t, "serve", "--auth", "none", "--listen", address, "--data", data, "--pipelines", folder, "--admin", admin)
 	require.Eventually(t, func() bool { code, _ := get(t, admin, "/readyz"); return code == http.StatusOK }, 20*time.Second, 10*time.Millisecond)
@@ -31,10 +33,11 @@ func TestServeTakesRecordsAndArchivesThemUntilItIsStopped(t *testing.T) {
 		_, err := client.PutRecord(t.Context(), &kinesis.PutRecordInput{StreamName: aws.String("clicks"), PartitionKey: aws.String("a"), Data: []byte(`{"n": 7}`)})
 		require.NoError(t, err)
 	}
+	require.Eventually(t, func() bool { return len(numbers(t, lake)) == 3 }, 20*time.Second, 20*time.Millisecond)
+	require.Equal(t, []int{7, 7, 7}, numbers(t, lake))
 	c.signal(syscall.SIGTERM)
 	c.ends(20 * time.Second)
 	require.Equal(t, exitOK, c.cmd.ProcessState.ExitCode(), c.said)
-	require.Equal(t, []int{7, 7, 7}, numbers(t, lake), "a stop delivers what was put")
 }
 
 func TestServeRefusesWhatIsNotSafe(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/penstock/penstock/connectors"
 	"github.com/penstock/penstock/core"
 	"github.com/penstock/penstock/core/stream"
 	"github.com/penstock/penstock/pipelines"
@@ -29,7 +30,7 @@ func (a *app) streams() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return a.show(info, "stream %s has %d shards\n", info.Name, len(info.Shards))
+		return a.show(shownStream(info, nil), "stream %s has %d shards\n", info.Name, len(info.Shards))
 	})
 	create.Example = "  penstock streams create clicks --shards 4 --retention 168h"
 	create.Flags().IntVar(&set.Shards, "shards", 1, "shards that share the hash keys")
@@ -40,7 +41,11 @@ func (a *app) streams() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return a.answer(infos, func() {
+		shown := make([]streamInfo, len(infos))
+		for i, info := range infos {
+			shown[i] = shownStream(info, nil)
+		}
+		return a.answer(shown, func() {
 			for _, i := range infos {
 				a.printf("%s\tshards=%d\tretention=%s\n", i.Name, len(i.Shards), i.Retention)
 			}
@@ -68,10 +73,41 @@ func (a *app) streams() *cobra.Command {
 	return root
 }
 
-// describedShard is a shard with the sequence number of its last record.
-type describedShard struct {
+// streamInfo is a stream as commands show it: lengths of time as Go writes them, hash keys as the decimals that AWS has.
+type streamInfo struct {
+	stream.Info
+	Retention connectors.Duration `json:"retention"`
+	Shards    []shardInfo         `json:"shards"`
+	Intent    *struct{}           `json:"intent,omitempty"` // not shown: whoever looks finishes it
+}
+
+// shardInfo is a shard as commands show it.
+type shardInfo struct {
 	stream.Shard
-	Last core.SequenceNumber `json:"last"`
+	Range hashKeys             `json:"range"`
+	Last  *core.SequenceNumber `json:"last,omitempty"` // of its last record, where that was asked for
+}
+
+// hashKeys are a hash range as decimals, both ends included.
+type hashKeys struct {
+	Start string `json:"start"`
+	End   string `json:"end"`
+}
+
+func shownShard(sh stream.Shard) shardInfo {
+	return shardInfo{Shard: sh, Range: hashKeys{sh.Range.Start.String(), sh.Range.End.String()}}
+}
+
+// shownStream is how a stream is shown; last are the last sequence numbers of its shards, or none.
+func shownStream(info stream.Info, last []core.SequenceNumber) streamInfo {
+	out := streamInfo{Info: info, Retention: connectors.Duration(info.Retention), Shards: make([]shardInfo, len(info.Shards))}
+	for i, sh := range info.Shards {
+		out.Shards[i] = shownShard(sh)
+		if last != nil {
+			out.Shards[i].Last = &last[i]
+		}
+	}
+	return out
 }
 
 func (a *app) describe() *cobra.Command {
@@ -84,22 +120,16 @@ func (a *app) describe() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		shards := make([]describedShard, len(info.Shards))
+		last := make([]core.SequenceNumber, len(info.Shards))
 		for i, sh := range info.Shards {
-			last, err := s.Last(cmd.Context(), sh.ID)
-			if err != nil {
+			if last[i], err = s.Last(cmd.Context(), sh.ID); err != nil {
 				return err
 			}
-			shards[i] = describedShard{sh, last}
 		}
-		out := struct {
-			stream.Info
-			Shards []describedShard `json:"shards"`
-		}{info, shards}
-		return a.answer(out, func() {
+		return a.answer(shownStream(info, last), func() {
 			a.printf("stream %s: id=%s retention=%s max_record=%d created=%s\n", info.Name, info.ID, info.Retention, info.MaxRecord, info.Created.Format(time.RFC3339))
-			for _, sh := range shards {
-				a.printf("%s\n", shardLine(sh.Shard, sh.Last))
+			for i, sh := range info.Shards {
+				a.printf("%s\n", shardLine(sh, last[i]))
 			}
 		})
 	})

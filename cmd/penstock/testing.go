@@ -51,6 +51,9 @@ dead_letters left out means that there may be none; prefixes left out are not co
 				for _, t := range results {
 					failed += a.printTest(t)
 				}
+				if absent := pipelines.AbsentInAll(results); len(absent) > 0 {
+					a.printf("warn  %s: the pipeline names columns that no record of its tests has; they are null: %s\n", s.File, plainText(listed(absent)))
+				}
 				all = append(all, results...)
 			}
 			a.result = all

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -81,7 +80,7 @@ func (a *app) verifyOne(ctx context.Context, r *pipelines.Registry, s *pipelines
 			return report, classify(err)
 		}
 		for _, s := range shards {
-			a.printf("%s %s: checkpoint %s, last record %s, %s behind\n", s.Source, s.Shard, s.Checkpoint, s.Last, s.Lag.Round(time.Millisecond))
+			a.printf("%s %s: checkpoint %s, last record %s, %s behind\n", s.Source, s.Shard, s.Checkpoint, s.Last, s.Lag)
 		}
 	}
 	a.printReport(report)

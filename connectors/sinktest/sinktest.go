@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -119,24 +120,23 @@ func canonical(t *testing.T, line string) string {
 	d.UseNumber()
 	var v any
 	require.NoError(t, d.Decode(&v), line)
-	b, err := json.Marshal(withoutNulls(v))
+	b, err := json.Marshal(WithoutNulls(v))
 	require.NoError(t, err)
 	return string(b)
 }
 
-func withoutNulls(v any) any {
+// WithoutNulls is v, a value of JSON that it changes, without the fields of objects that are null: absent is null. Elements
+// of lists stay.
+func WithoutNulls(v any) any {
 	switch v := v.(type) {
 	case map[string]any:
+		maps.DeleteFunc(v, func(_ string, e any) bool { return e == nil })
 		for k, e := range v {
-			if e == nil {
-				delete(v, k)
-			} else {
-				v[k] = withoutNulls(e)
-			}
+			v[k] = WithoutNulls(e)
 		}
 	case []any:
-		for i := range v {
-			v[i] = withoutNulls(v[i])
+		for i, e := range v {
+			v[i] = WithoutNulls(e)
 		}
 	}
 	return v

@@ -26,6 +26,11 @@ type Sender struct {
 	doc     []byte
 }
 
+// settle is how long a stream of events waits before it begins. The SDK for Go closes a request's body when the answer
+// begins, and breaks the connection if its transport has not seen the body's end by then, which a server nearby can be
+// too fast for.
+const settle = 5 * time.Millisecond
+
 // Begin answers that events will come, before there is any. Clients wait for it.
 func (s *Sender) Begin() error {
 	if s.call.begun {
@@ -37,6 +42,7 @@ func (s *Sender) Begin() error {
 	if s.call.Protocol == wire.RPCv2 {
 		h.Set("Smithy-Protocol", smithyRPC)
 	}
+	<-time.After(settle)
 	s.w.WriteHeader(http.StatusOK)
 	return s.frame("event", ":event-type", "initial-response", &struct{}{})
 }

@@ -54,7 +54,9 @@ func Op[In, Out any](name string, handle func(context.Context, *Call, *In) (*Out
 func Void[In any](name string, handle func(context.Context, *Call, *In) error) Operation {
 	return Operation{Name: name, prepare: func(c *Call, doc []byte) (work, error) {
 		in, err := read[In](c, doc)
-		return func(ctx context.Context, _ http.ResponseWriter, dst []byte) ([]byte, error) { return dst, handle(ctx, c, in) }, err
+		return func(ctx context.Context, _ http.ResponseWriter, dst []byte) ([]byte, error) {
+			return dst, handle(ctx, c, in)
+		}, err
 	}}
 }
 

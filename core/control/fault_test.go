@@ -6,19 +6,13 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"os"
-	"strconv"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
-
 	"github.com/penstock/penstock/core/shardlog/local"
 	"github.com/penstock/penstock/core/vfs"
+	"github.com/penstock/penstock/core/vfs/vfstest"
 )
-
-var errPower = errors.New("power cut")
 
 // tables is what the table was after each transaction, and how many of them were acknowledged.
 type tables struct {
@@ -106,45 +100,19 @@ func (w *tables) check(ctx context.Context, fs vfs.FS) error {
 }
 
 // TestPowerCutsLeaveWholeTransactions cuts the power at every file-system call of transactions and snapshots.
-// PENSTOCK_CUT_STATES says how many states are looked at.
 func TestPowerCutsLeaveWholeTransactions(t *testing.T) {
 	t.Parallel()
-	want, selections := 1000, uint64(8)
-	if text := os.Getenv("PENSTOCK_CUT_STATES"); text != "" {
-		n, err := strconv.Atoi(text)
-		require.NoError(t, err)
-		want, selections = n, 22
-	}
-	states := 0
-	for seed := uint64(0); states < want; seed++ {
-		for n := int64(1); ; n++ {
-			fs := vfs.NewMem()
-			var calls atomic.Int64
-			fs.Fail(func(op, _ string) error {
-				if op != "read" && op != "open" && calls.Add(1) >= n {
-					return errPower
+	vfstest.EveryCall(t, "cut-control", func(seed uint64) vfstest.Life {
+		w := &tables{}
+		return vfstest.Life{
+			Live: func(fs vfs.FS) error {
+				err := w.transact(t.Context(), fs, seed)
+				if err == nil && !w.trimmed {
+					err = errors.New("no snapshot was finished")
 				}
-				return nil
-			})
-			w := &tables{}
-			err := w.transact(t.Context(), fs, seed)
-			for sel := range selections {
-				left := fs.CrashClone(rand.New(rand.NewPCG(uint64(n), sel)))
-				switch sel {
-				case 0:
-					left = fs.CrashClone(nil)
-				case 1:
-					left = fs.Clone()
-				}
-				require.NoError(t, w.check(t.Context(), left), "seed %d, cut at call %d, selection %d", seed, n, sel)
-				states++
-			}
-			if calls.Load() < n {
-				require.NoError(t, err)
-				require.True(t, w.trimmed)
-				break
-			}
+				return err
+			},
+			Check: func(left vfs.FS) error { return w.check(t.Context(), left) },
 		}
-	}
-	t.Logf("campaign=cut-control states=%d violations=0", states)
+	})
 }

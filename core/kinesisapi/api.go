@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/penstock/penstock/core/awsapi"
@@ -13,11 +14,12 @@ import (
 
 // Config has the API's settings; zero means the documented default.
 type Config struct {
-	Region     string        // default us-east-1
-	Account    string        // of 12 digits. Default 000000000000
-	Delay      time.Duration // how long streams are CREATING, UPDATING and DELETING; < 0: not at all. Default 500 ms
-	ShardLimit int           // open shards of all streams. Default 10,000
-	Log        *slog.Logger  // default: none
+	Region        string        // default us-east-1
+	Account       string        // of 12 digits. Default 000000000000
+	Delay         time.Duration // how long streams are CREATING, UPDATING and DELETING; < 0: not at all. Default 500 ms
+	ShardLimit    int           // open shards of all streams. Default 10,000
+	OnDemandLimit int           // streams whose mode is ON_DEMAND. Default 50
+	Log           *slog.Logger  // default: none
 }
 
 func (c Config) withDefaults() Config {
@@ -32,6 +34,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.ShardLimit == 0 {
 		c.ShardLimit = stream.MaxShards
+	}
+	if c.OnDemandLimit == 0 {
+		c.OnDemandLimit = 50
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -62,6 +67,7 @@ type API struct {
 	streams *stream.Store
 	cfg     Config
 	tokens  *sealer
+	scaling sync.Map // ids of the streams that are scaled in the background
 
 	subscribers subscribers
 }
@@ -88,6 +94,32 @@ func (a *API) Service() awsapi.Service {
 		awsapi.Op("DescribeStreamSummary", a.describeStreamSummary),
 		awsapi.Op("ListStreams", a.listStreams),
 		awsapi.Op("ListShards", a.listShards),
+		awsapi.Op("RegisterStreamConsumer", a.registerStreamConsumer),
+		awsapi.Void("DeregisterStreamConsumer", a.deregisterStreamConsumer),
+		awsapi.Op("DescribeStreamConsumer", a.describeStreamConsumer),
+		awsapi.Op("ListStreamConsumers", a.listStreamConsumers),
+		awsapi.Void("SplitShard", a.splitShard),
+		awsapi.Void("MergeShards", a.mergeShards),
+		awsapi.Op("UpdateShardCount", a.updateShardCount),
+		awsapi.Void("IncreaseStreamRetentionPeriod", a.increaseStreamRetentionPeriod),
+		awsapi.Void("DecreaseStreamRetentionPeriod", a.decreaseStreamRetentionPeriod),
+		awsapi.Void("UpdateMaxRecordSize", a.updateMaxRecordSize),
+		awsapi.Void("AddTagsToStream", a.addTagsToStream),
+		awsapi.Op("ListTagsForStream", a.listTagsForStream),
+		awsapi.Void("RemoveTagsFromStream", a.removeTagsFromStream),
+		awsapi.Void("TagResource", a.tagResource),
+		awsapi.Void("UntagResource", a.untagResource),
+		awsapi.Op("ListTagsForResource", a.listTagsForResource),
+		awsapi.Void("UpdateStreamMode", a.updateStreamMode),
+		awsapi.Op("UpdateStreamWarmThroughput", a.updateStreamWarmThroughput),
+		awsapi.Op("DescribeLimits", a.describeLimits),
+		awsapi.Op("DescribeAccountSettings", a.describeAccountSettings),
+		awsapi.Op("UpdateAccountSettings", a.updateAccountSettings),
+		awsapi.Op("EnableEnhancedMonitoring", a.enableEnhancedMonitoring),
+		awsapi.Op("DisableEnhancedMonitoring", a.disableEnhancedMonitoring),
+		awsapi.Void("PutResourcePolicy", a.putResourcePolicy),
+		awsapi.Op("GetResourcePolicy", a.getResourcePolicy),
+		awsapi.Void("DeleteResourcePolicy", a.deleteResourcePolicy),
 		awsapi.Op("PutRecord", a.putRecord),
 		awsapi.Op("PutRecords", a.putRecords),
 		awsapi.Op("GetShardIterator", a.getShardIterator),

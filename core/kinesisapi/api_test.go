@@ -24,6 +24,7 @@ import (
 type server struct {
 	*kinesis.Client
 	streams *stream.Store
+	control *control.Store
 	url     string
 }
 
@@ -45,7 +46,7 @@ func serve(t *testing.T, cfg Config) *server {
 	client := kinesis.New(kinesis.Options{
 		BaseEndpoint: &h.URL, Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("key", "secret", ""), RetryMaxAttempts: 1,
 	})
-	return &server{client, store, h.URL}
+	return &server{client, store, c, h.URL}
 }
 
 // instant is without phases between a change and its end.
@@ -55,6 +56,16 @@ func (s *server) stream(t *testing.T, name string, shards int32) {
 	t.Helper()
 	_, err := s.CreateStream(t.Context(), &kinesis.CreateStreamInput{StreamName: &name, ShardCount: &shards})
 	require.NoError(t, err)
+}
+
+// active waits until a stream is.
+func (s *server) active(t *testing.T, name string) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		out, err := s.DescribeStreamSummary(t.Context(), &kinesis.DescribeStreamSummaryInput{StreamName: &name})
+		require.NoError(t, err)
+		return out.StreamDescriptionSummary.StreamStatus == types.StreamStatusActive
+	}, 10*time.Second, 10*time.Millisecond)
 }
 
 func (s *server) put(t *testing.T, name string, from, to int) {

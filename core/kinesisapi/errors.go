@@ -21,6 +21,7 @@ const (
 	codeExpired     = "ExpiredIteratorException"
 	codeExpiredNext = "ExpiredNextTokenException"
 	codeInternal    = "InternalFailureException"
+	codeValidation  = "ValidationException"
 )
 
 func invalid(format string, args ...any) error { return awsapi.Refuse(codeArgument, format, args...) }
@@ -40,9 +41,12 @@ func (a *API) busy(name core.StreamName, is stream.Status) error {
 
 // explain makes an error of the store an answer, as far as it is the caller's affair.
 func (a *API) explain(name core.StreamName, err error) error {
+	var wrong *stream.InvalidError
 	switch {
 	case err == nil:
 		return nil
+	case errors.As(err, &wrong):
+		return invalid("Request for stream %s under account %s: %s.", name, a.cfg.Account, wrong.What)
 	case errors.Is(err, stream.ErrNotFound), errors.Is(err, shardlog.ErrNotFound):
 		return a.noStream(name)
 	case errors.Is(err, stream.ErrBusy):

@@ -16,7 +16,7 @@ import (
 )
 
 // What clients hold for the server, iterators and tokens, is sealed: nobody can make one, or change one, or use it for
-// another thing than it was given for.
+// another thing than it was given for. What it is written in has no "-", which command lines would take for a flag.
 
 // sealer seals what clients hold.
 type sealer struct{ aead cipher.AEAD }
@@ -52,9 +52,10 @@ func newSealer(ctx context.Context, store *control.Store) (*sealer, error) {
 
 // Kinds of what is sealed; a token of one kind is not one of another.
 const (
-	kindIterator = "iterator"
-	kindShards   = "ListShards"
-	kindStreams  = "ListStreams"
+	kindIterator  = "iterator"
+	kindShards    = "ListShards"
+	kindStreams   = "ListStreams"
+	kindConsumers = "ListStreamConsumers"
 )
 
 // lifetime is how long iterators and tokens can be used.
@@ -66,7 +67,7 @@ type position struct {
 	stream string              // its generated id: a stream of the same name is another one
 	name   core.StreamName     //
 	shard  string              // the shard to read, or the last one listed
-	after  core.SequenceNumber // the record read last; empty is the trim horizon
+	after  core.SequenceNumber // the record read last, empty is the trim horizon; or what else was listed last
 }
 
 func (s *sealer) seal(kind string, p position) string {
@@ -75,14 +76,14 @@ func (s *sealer) seal(kind string, p position) string {
 		b = append(b, byte(len(part))) // none is longer than 128
 		b = append(b, part...)
 	}
-	return base64.RawURLEncoding.EncodeToString(s.aead.Seal(nil, nil, b, []byte(kind)))
+	return base64.RawStdEncoding.EncodeToString(s.aead.Seal(nil, nil, b, []byte(kind)))
 }
 
 var errForged = errors.New("not a token of this server")
 
 // open returns what was sealed. That it is too old is for the caller to say.
 func (s *sealer) open(kind, token string) (position, error) {
-	b, err := base64.RawURLEncoding.DecodeString(token)
+	b, err := base64.RawStdEncoding.DecodeString(token)
 	if err != nil {
 		return position{}, errForged
 	}

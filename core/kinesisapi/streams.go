@@ -12,26 +12,14 @@ import (
 	"github.com/penstock/penstock/core/stream"
 )
 
-// Modes of a stream.
-const (
-	provisioned = "PROVISIONED"
-	onDemand    = "ON_DEMAND"
-)
-
 func (a *API) createStream(ctx context.Context, _ *awsapi.Call, in *createStreamInput) error {
-	shards := int(in.ShardCount)
-	if in.StreamModeDetails == nil || in.StreamModeDetails.StreamMode == provisioned {
-		if shards == 0 {
-			return invalid("ShardCount is required for a stream whose mode is PROVISIONED.")
-		}
-	} else {
-		return invalid("StreamMode ON_DEMAND is not served yet.")
-	}
-	if err := a.withinShardLimit(ctx, shards); err != nil {
+	name := core.StreamName(in.StreamName)
+	set, err := a.modeOf(ctx, in)
+	if err != nil {
 		return err
 	}
-	name := core.StreamName(in.StreamName)
-	_, err := a.streams.Create(ctx, name, stream.Settings{Shards: shards, MaxRecord: int64(in.MaxRecordSizeInKiB) << 10, Delay: max(a.cfg.Delay, 0)})
+	set.MaxRecord, set.Delay, set.Tags = int64(in.MaxRecordSizeInKiB)<<10, max(a.cfg.Delay, 0), in.Tags
+	_, err = a.streams.Create(ctx, name, set)
 	if errors.Is(err, stream.ErrExists) {
 		return awsapi.Refuse(codeInUse, "Stream %s under account %s already exists.", name, a.cfg.Account)
 	}
@@ -40,29 +28,15 @@ func (a *API) createStream(ctx context.Context, _ *awsapi.Call, in *createStream
 
 // withinShardLimit refuses what would make more open shards than there may be.
 func (a *API) withinShardLimit(ctx context.Context, more int) error {
-	infos, err := a.streams.List(ctx)
+	n, _, err := a.counts(ctx)
 	if err != nil {
 		return err
-	}
-	n := 0
-	for _, i := range infos {
-		n += len(openShards(i))
 	}
 	if n+more > a.cfg.ShardLimit {
 		return awsapi.Refuse(codeLimit, "This request would exceed the shard limit for the account %s in %s. Current shard count for the account: %d. Limit: %d. Number of additional shards that would have resulted from this request: %d. Refer to the AWS Service Limits page (https://docs.aws.amazon.com/general/latest/gr/aws_service_limits.html) for current limits and how to request higher limits.",
 			a.cfg.Account, a.cfg.Region, n, a.cfg.ShardLimit, more)
 	}
 	return nil
-}
-
-func openShards(i stream.Info) []stream.Shard {
-	var out []stream.Shard
-	for _, s := range i.Shards {
-		if !s.Closed {
-			out = append(out, s)
-		}
-	}
-	return out
 }
 
 func (a *API) deleteStream(ctx context.Context, _ *awsapi.Call, in *deleteStreamInput) error {
@@ -73,10 +47,15 @@ func (a *API) deleteStream(ctx context.Context, _ *awsapi.Call, in *deleteStream
 	if t.status == stream.Deleting {
 		return a.busy(t.info.Name, t.status)
 	}
-	if a.cfg.Delay <= 0 {
-		return a.explain(t.info.Name, a.streams.Delete(ctx, t.info.Name))
+	err = a.streams.Retire(ctx, t.info.Name, max(a.cfg.Delay, 0), in.EnforceConsumerDeletion)
+	if errors.Is(err, stream.ErrConsumers) {
+		return awsapi.Refuse(codeInUse, "DeleteStream can't delete %s:%[2]s because there are consumers associated with this data stream. To delete %[2]s anyway, set the EnforceConsumerDeletion parameter to true to force the deletion of all the consumers that are associated with it.",
+			a.cfg.Account, t.info.Name)
 	}
-	if err := a.streams.Retire(ctx, t.info.Name, a.cfg.Delay); err != nil {
+	if err == nil && a.cfg.Delay <= 0 {
+		err = a.streams.Delete(ctx, t.info.Name)
+	}
+	if err != nil || a.cfg.Delay <= 0 {
 		return a.explain(t.info.Name, err)
 	}
 	time.AfterFunc(a.cfg.Delay, func() { a.deleteRetired(t) })
@@ -108,9 +87,9 @@ func (a *API) describeStream(ctx context.Context, _ *awsapi.Call, in *describeSt
 	shards, more := pageOf(a.shardsOf(t), in.ExclusiveStartShardID, limit)
 	return &describeStreamOutput{StreamDescription: streamDescription{
 		StreamName: string(t.info.Name), StreamARN: t.arn, StreamStatus: string(t.status),
-		StreamModeDetails: &streamModeDetails{StreamMode: provisioned}, Shards: shards, HasMoreShards: more,
+		StreamModeDetails: modeDetails(t.info), Shards: shards, HasMoreShards: more,
 		RetentionPeriodHours: hours(t.info.Retention), StreamCreationTimestamp: wire.At(t.info.Created),
-		EnhancedMonitoring: []enhancedMetrics{{ShardLevelMetrics: []string{}}}, EncryptionType: "NONE",
+		EnhancedMonitoring: monitored(t.info), EncryptionType: "NONE",
 	}}, nil
 }
 
@@ -121,11 +100,17 @@ func (a *API) describeStreamSummary(ctx context.Context, _ *awsapi.Call, in *des
 	if err != nil {
 		return nil, err
 	}
+	consumers, err := t.Consumers(ctx)
+	if err != nil {
+		return nil, a.explain(t.info.Name, err)
+	}
 	return &describeStreamSummaryOutput{StreamDescriptionSummary: streamDescriptionSummary{
 		StreamName: string(t.info.Name), StreamARN: t.arn, StreamStatus: string(t.status),
-		StreamModeDetails: &streamModeDetails{StreamMode: provisioned}, RetentionPeriodHours: hours(t.info.Retention),
-		StreamCreationTimestamp: wire.At(t.info.Created), EnhancedMonitoring: []enhancedMetrics{{ShardLevelMetrics: []string{}}},
-		EncryptionType: "NONE", OpenShardCount: int32(len(openShards(t.info))), //nolint:gosec // bounded
+		StreamModeDetails: modeDetails(t.info), RetentionPeriodHours: hours(t.info.Retention),
+		StreamCreationTimestamp: wire.At(t.info.Created), EnhancedMonitoring: monitored(t.info),
+		EncryptionType: "NONE", OpenShardCount: int32(t.info.OpenShards()), //nolint:gosec // bounded
+		ConsumerCount:      int32(len(consumers)), //nolint:gosec // bounded
+		WarmThroughput:     warmth(t.info),
 		MaxRecordSizeInKiB: int32(t.info.MaxRecord >> 10), //nolint:gosec // bounded
 	}}, nil
 }
@@ -153,7 +138,7 @@ func (a *API) listStreams(ctx context.Context, _ *awsapi.Call, in *listStreamsIn
 		out.StreamNames = append(out.StreamNames, string(i.Name))
 		out.StreamSummaries = append(out.StreamSummaries, streamSummary{
 			StreamName: string(i.Name), StreamARN: a.streamARN(i.Name), StreamStatus: string(i.Status(time.Now())),
-			StreamModeDetails: &streamModeDetails{StreamMode: provisioned}, StreamCreationTimestamp: wire.At(i.Created),
+			StreamModeDetails: modeDetails(i), StreamCreationTimestamp: wire.At(i.Created),
 		})
 	}
 	if out.HasMoreStreams {

@@ -23,7 +23,7 @@ const (
 )
 
 func (a *API) subscribeToShard(ctx context.Context, _ *awsapi.Call, in *subscribeToShardInput, send *awsapi.Sender) error {
-	t, err := a.consumerStream(ctx, in.ConsumerARN)
+	t, err := a.subscriber(ctx, in.ConsumerARN)
 	if err != nil {
 		return err
 	}
@@ -48,6 +48,21 @@ func (a *API) subscribeToShard(ctx context.Context, _ *awsapi.Call, in *subscrib
 		return ended(context.Cause(ctx))
 	}
 	return err
+}
+
+// subscriber is the stream of a consumer that can subscribe.
+func (a *API) subscriber(ctx context.Context, arn string) (target, error) {
+	t, c, err := a.consumer(ctx, arn, "", "")
+	switch {
+	case err != nil:
+		return t, err
+	case t.status == stream.Creating || t.status == stream.Deleting:
+		return t, a.noStream(t.info.Name)
+	}
+	if is := c.Status(time.Now()); is != stream.Active {
+		return t, awsapi.Refuse(codeInUse, "Consumer %s of stream %s under account %s is in state %s.", c.Name, t.info.Name, a.cfg.Account, is)
+	}
+	return t, nil
 }
 
 // errOver says that a subscription lasted as long as it may.

@@ -63,7 +63,11 @@ func (a *API) find(ctx context.Context, name, arn string) (target, error) {
 	if err != nil {
 		return target{}, a.explain(n, err)
 	}
-	return target{Stream: s, info: info, arn: a.streamARN(n), status: info.Status(time.Now())}, nil
+	t := target{Stream: s, info: info, arn: a.streamARN(n), status: info.Status(time.Now())}
+	if info.Scale != nil && t.status == stream.Updating { // perhaps left behind by a crash
+		a.scaleLater(t)
+	}
+	return t, nil
 }
 
 // live is the stream that a request puts to or reads from. While it is made and once it is being deleted it is not

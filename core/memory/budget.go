@@ -11,8 +11,11 @@ import (
 
 // Bounds of a budget.
 const (
-	Min     = 64 << 20
+	Min     = 128 << 20
 	Default = 512 << 20
+
+	// program is the part of the resident memory that the runtime does not know of: the pages of the executable itself.
+	program = 48 << 20
 )
 
 // Budget is the memory of one process. It is safe for concurrent use; a nil Budget has no bounds.
@@ -35,25 +38,33 @@ func New(total int64) (*Budget, error) {
 }
 
 // Limit makes the runtime collect garbage rather than grow past the budget.
-func (b *Budget) Limit() { debug.SetMemoryLimit(b.total) }
+func (b *Budget) Limit() { debug.SetMemoryLimit(b.heap()) }
+
+// heap is what the runtime may have.
+func (b *Budget) heap() int64 { return b.total - program }
 
 // Total is the size of the budget.
 func (b *Budget) Total() int64 { return b.total }
 
-// The parts of a budget. What is left, an eighth, is for the runtime, encoders at work and everything small; the append
-// queue is seldom full.
+// The parts of a budget, of what the program itself leaves. What is left of that, an eighth, is for the runtime, encoders at
+// work and everything small; the append queue is seldom full.
 
 // HotTail is for the recent entries of the log.
-func (b *Budget) HotTail() int64 { return b.total / 8 }
+func (b *Budget) HotTail() int64 { return b.heap() / 8 }
 
 // Queue is for appends that wait for their group.
-func (b *Budget) Queue() int64 { return b.total / 8 }
+func (b *Budget) Queue() int64 { return b.heap() / 8 }
 
 // Reading is for batches between a source and a flush.
-func (b *Budget) Reading() int64 { return b.total / 8 }
+func (b *Budget) Reading() int64 { return b.heap() / 8 }
 
 // Staging is for flushes that are gathered or written.
-func (b *Budget) Staging() int64 { return b.total / 2 }
+func (b *Budget) Staging() int64 {
+	if b == nil {
+		return 0
+	}
+	return b.heap() / 2
+}
 
 // Used is what readers and flushes hold now.
 func (b *Budget) Used() (reading, staging int64) {

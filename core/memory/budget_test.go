@@ -21,7 +21,7 @@ func budget(t *testing.T) *Budget {
 func TestABudgetThatIsTooSmallIsRefused(t *testing.T) {
 	_, err := New(Min - 1)
 	require.ErrorIs(t, err, core.ErrInvalid)
-	require.ErrorContains(t, err, "at least 64 MiB")
+	require.ErrorContains(t, err, "at least 128 MiB")
 }
 
 func TestReadersWaitForRoomInOrder(t *testing.T) {

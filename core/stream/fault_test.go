@@ -5,29 +5,37 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"strconv"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/apache/arrow/go/v17/arrow/array"
-	"github.com/stretchr/testify/require"
 
 	"github.com/penstock/penstock/core"
 	"github.com/penstock/penstock/core/control"
+	"github.com/penstock/penstock/core/shardlog"
 	"github.com/penstock/penstock/core/shardlog/local"
 	"github.com/penstock/penstock/core/vfs"
+	"github.com/penstock/penstock/core/vfs/vfstest"
 )
-
-var errCut = errors.New("power cut")
 
 // life is what a caller was told of its streams.
 type life struct {
 	exists  map[core.StreamName]int // 1: yes, 0: perhaps; others do not
 	acked   map[string]core.SequenceNumber
 	of      map[string]core.StreamName
-	trimmed bool // everything may be gone
+	trimmed bool             // everything may be gone
+	logs    []shardlog.LogID // that were ever to be made
+}
+
+// noting is an engine that notes which logs were to be made.
+type noting struct {
+	shardlog.Engine
+	life *life
+}
+
+func (n noting) Create(ctx context.Context, id shardlog.LogID) error {
+	n.life.logs = append(n.life.logs, id)
+	return n.Engine.Create(ctx, id)
 }
 
 // live makes, fills, changes, trims and deletes streams until something fails.
@@ -35,7 +43,7 @@ func (l *life) live(ctx context.Context, fs vfs.FS, seed uint64) error {
 	rng := rand.New(rand.NewPCG(seed, 4))
 	l.exists, l.acked, l.of = map[core.StreamName]int{}, map[string]core.SequenceNumber{}, map[string]core.StreamName{}
 	for range 2 {
-		e, c, s, err := faultStore(ctx, fs)
+		e, c, s, err := l.open(ctx, fs)
 		if err != nil {
 			return err
 		}
@@ -49,7 +57,7 @@ func (l *life) live(ctx context.Context, fs vfs.FS, seed uint64) error {
 	return nil
 }
 
-func faultStore(ctx context.Context, fs vfs.FS) (*local.Engine, *control.Store, *Store, error) {
+func (l *life) open(ctx context.Context, fs vfs.FS) (*local.Engine, *control.Store, *Store, error) {
 	e, err := local.Open(fs, "/log", local.Config{FileSize: 4096, Idle: time.Hour, Reserve: -1})
 	if err != nil {
 		return nil, nil, nil, err
@@ -58,7 +66,7 @@ func faultStore(ctx context.Context, fs vfs.FS) (*local.Engine, *control.Store, 
 	if err != nil {
 		return nil, nil, nil, errors.Join(err, e.Close())
 	}
-	return e, c, NewStore(e, c, "test"), nil
+	return e, c, NewStore(noting{e, l}, c, "test"), nil
 }
 
 func (l *life) step(ctx context.Context, s *Store, rng *rand.Rand, i int) error {
@@ -132,9 +140,10 @@ func (l *life) forget(name core.StreamName) {
 	}
 }
 
-// check opens what a crash left: a stream that can be found is whole and holds what was acknowledged.
+// check opens what a crash left: a stream that can be found is whole and holds what was acknowledged, and once it was
+// trimmed, there is no log but those of streams.
 func (l *life) check(ctx context.Context, fs vfs.FS) error {
-	e, c, s, err := faultStore(ctx, fs)
+	e, c, s, err := l.open(ctx, fs)
 	if err != nil {
 		return err
 	}
@@ -165,7 +174,30 @@ func (l *life) check(ctx context.Context, fs vfs.FS) error {
 			return fmt.Errorf("acknowledged record %s of %s has the sequence number %q, not %s", data, l.of[data], got, seq)
 		}
 	}
-	return nil
+	return l.tidy(ctx, s, infos)
+}
+
+// tidy trims a store and demands that every log left is named by a stream's row.
+func (l *life) tidy(ctx context.Context, s *Store, infos []Info) error {
+	if err := s.Trim(ctx, time.Now()); err != nil {
+		return err
+	}
+	named := map[shardlog.LogID]bool{}
+	for _, info := range infos {
+		for _, sh := range info.Shards {
+			named[sh.Log] = true
+		}
+	}
+	for _, id := range l.logs {
+		if _, err := s.engine.Tail(ctx, id); err == nil && !named[id] {
+			return fmt.Errorf("log %s is left, and no row names it", id)
+		}
+	}
+	rows, err := s.control.List(ctx, "dropped/")
+	if err == nil && len(rows) > 0 {
+		err = fmt.Errorf("row %s is left", rows[0].Key)
+	}
+	return err
 }
 
 // whole reads every shard of a stream and puts to it.
@@ -209,45 +241,14 @@ func (l *life) whole(ctx context.Context, s *Store, info Info, have map[string]c
 	return nil
 }
 
-// TestPowerCutsLeaveWholeStreams cuts the power at every file-system call of streams' lives. PENSTOCK_CUT_STATES says
-// how many states are looked at.
+// TestPowerCutsLeaveWholeStreams cuts the power at every file-system call of streams' lives.
 func TestPowerCutsLeaveWholeStreams(t *testing.T) {
 	t.Parallel()
-	want, selections := 1000, uint64(8)
-	if text := os.Getenv("PENSTOCK_CUT_STATES"); text != "" {
-		n, err := strconv.Atoi(text)
-		require.NoError(t, err)
-		want, selections = n, 22
-	}
-	states := 0
-	for seed := uint64(0); states < want; seed++ {
-		for n := int64(1); ; n++ {
-			fs := vfs.NewMem()
-			var calls atomic.Int64
-			fs.Fail(func(op, _ string) error {
-				if op != "read" && op != "open" && calls.Add(1) >= n {
-					return errCut
-				}
-				return nil
-			})
-			l := &life{}
-			err := l.live(t.Context(), fs, seed)
-			for sel := range selections {
-				left := fs.CrashClone(rand.New(rand.NewPCG(uint64(n), sel)))
-				switch sel {
-				case 0:
-					left = fs.CrashClone(nil)
-				case 1:
-					left = fs.Clone()
-				}
-				require.NoError(t, l.check(t.Context(), left), "seed %d, cut at call %d, selection %d", seed, n, sel)
-				states++
-			}
-			if calls.Load() < n {
-				require.NoError(t, err)
-				break
-			}
+	vfstest.EveryCall(t, "cut-streams", func(seed uint64) vfstest.Life {
+		l := &life{}
+		return vfstest.Life{
+			Live:  func(fs vfs.FS) error { return l.live(t.Context(), fs, seed) },
+			Check: func(left vfs.FS) error { return l.check(t.Context(), left) },
 		}
-	}
-	t.Logf("campaign=cut-streams states=%d violations=0", states)
+	})
 }

@@ -50,7 +50,10 @@ func (s *Stream) Put(ctx context.Context, records []Record) ([]Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() { s.store.told(s.name, records, out, time.Since(began)) }()
+	defer func() {
+		s.store.told(s.name, records, out, time.Since(began))
+		s.measure(v, records, out)
+	}()
 	if len(refused) == 0 {
 		return out, nil
 	}
@@ -146,12 +149,16 @@ func (s *Stream) round(ctx context.Context, v *view, records []Record, which []i
 		v.open[routed[0]>>32].claim() // those of all shards at once
 		runs, routed = append(runs, routed[:n]), routed[n:]
 	}
-	pieces := make([]piece, 0, len(runs))
+	runs = claimed(ctx, v, runs, out)
+	pieces, sent := make([]piece, 0, len(runs)), make([]flight, 0, len(runs))
 	for _, run := range runs {
-		pieces = v.open[run[0]>>32].addAll(ctx, pieces, records, run, out)
+		pieces, sent = v.open[run[0]>>32].addAll(pieces, sent, records, run)
+	}
+	if len(sent) > 0 {
+		go land(sent)
 	}
 	for _, p := range pieces {
-		_ = p.wait(ctx, out)
+		p.wait(ctx, out)
 	}
 	for _, i := range which {
 		if errors.Is(out[i].Err, ErrShardClosed) {
@@ -161,22 +168,31 @@ func (s *Stream) round(ctx context.Context, v *view, records []Record, which []i
 	return refused, nil
 }
 
-// addAll adds the records of one run in pieces of bounded size.
-func (w *shardWriter) addAll(ctx context.Context, pieces []piece, records []Record, run []uint64, out []Result) []piece {
-	if err := w.claimed(ctx); err != nil {
-		for _, i := range run {
-			out[place(i)] = Result{Shard: w.shard.ID, Err: err}
+// claimed waits until the logs of all runs are claimed, and returns the runs without those where that failed.
+func claimed(ctx context.Context, v *view, runs [][]uint64, out []Result) [][]uint64 {
+	return slices.DeleteFunc(runs, func(run []uint64) bool {
+		w := v.open[run[0]>>32]
+		err := w.claimed(ctx)
+		if err != nil {
+			for _, i := range run {
+				out[place(i)] = Result{Shard: w.shard.ID, Err: err}
+			}
 		}
-		return pieces
-	}
+		return err != nil
+	})
+}
+
+// addAll adds the records of one run in pieces of bounded size.
+func (w *shardWriter) addAll(pieces []piece, sent []flight, records []Record, run []uint64) ([]piece, []flight) {
 	for len(run) > 0 {
 		n, size := 0, 0
 		for n < len(run) && n < maxEntryRows && (n == 0 || size < maxEntryBytes) {
 			size += len(records[place(run[n])].Data)
 			n++
 		}
-		pieces = append(pieces, w.add(records, run[:n]))
-		run = run[n:]
+		var p piece
+		p, sent = w.add(sent, records, run[:n])
+		pieces, run = append(pieces, p), run[n:]
 	}
-	return pieces
+	return pieces, sent
 }

@@ -172,20 +172,9 @@ func (g *gather) add(en shardlog.Entry, skip int64) error {
 	}
 	g.rows += n
 	for _, c := range []int{1, 2} {
-		g.bytes += valueBytes(g.cols[c][len(g.cols[c])-1])
+		g.bytes += core.ValueBytes(g.cols[c][len(g.cols[c])-1])
 	}
 	return nil
-}
-
-// valueBytes is how many bytes the values of a string or binary column have.
-func valueBytes(c arrow.Array) int64 {
-	switch c := c.(type) {
-	case *array.String:
-		return int64(len(c.ValueBytes()))
-	case *array.Binary:
-		return int64(len(c.ValueBytes()))
-	}
-	return 0
 }
 
 // batch is what was gathered, as a raw batch.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/penstock/penstock/core"
 	"github.com/penstock/penstock/core/control"
@@ -16,8 +17,8 @@ const MaxKnownShards = 2 * MaxShards
 // Split divides an open shard in two: the first child ends just below a hash key, the second begins with it. Without
 // a key they share the range evenly. It returns the children, which are open. Once begun it is finished, whatever
 // becomes of the caller.
-func (s *Stream) Split(ctx context.Context, id core.ShardID, at *core.HashKey) ([]Shard, error) {
-	return s.reshard(ctx, func(v *view) ([]Shard, error) {
+func (s *Stream) Split(ctx context.Context, id core.ShardID, at *core.HashKey, options ...Option) ([]Shard, error) {
+	return s.reshard(ctx, newTurn(options), func(v *view) ([]Shard, error) {
 		sh, err := v.toClose(id)
 		if err != nil {
 			return nil, err
@@ -43,8 +44,8 @@ func (s *Stream) Split(ctx context.Context, id core.ShardID, at *core.HashKey) (
 
 // Merge makes one shard of two open ones whose ranges lie side by side, and returns it. Once begun it is finished,
 // whatever becomes of the caller.
-func (s *Stream) Merge(ctx context.Context, a, b core.ShardID) (Shard, error) {
-	made, err := s.reshard(ctx, func(v *view) ([]Shard, error) {
+func (s *Stream) Merge(ctx context.Context, a, b core.ShardID, options ...Option) (Shard, error) {
+	made, err := s.reshard(ctx, newTurn(options), func(v *view) ([]Shard, error) {
 		x, err := v.toClose(a)
 		if err != nil {
 			return nil, err
@@ -88,8 +89,8 @@ func (v *view) child(n int64, r core.HashRange, parents ...core.ShardID) Shard {
 	}
 }
 
-// reshard writes what plan decides into the stream's row, and finishes it.
-func (s *Stream) reshard(ctx context.Context, plan func(*view) ([]Shard, error)) ([]Shard, error) {
+// reshard writes what plan decides into the stream's row, and finishes it. Where plan has no children, nothing is done.
+func (s *Stream) reshard(ctx context.Context, t turn, plan func(*view) ([]Shard, error)) ([]Shard, error) {
 	if err := s.take(ctx); err != nil {
 		return nil, err
 	}
@@ -102,16 +103,16 @@ func (s *Stream) reshard(ctx context.Context, plan func(*view) ([]Shard, error))
 		if err != nil {
 			return nil, err
 		}
-		children, err := plan(v)
-		if err != nil {
+		info := v.Info
+		if err := t.begin(&info, time.Now()); err != nil {
 			return nil, err
 		}
-		info := v.Info
+		children, err := plan(v)
+		if err != nil || len(children) == 0 {
+			return nil, err
+		}
 		info.Intent = &Intent{Children: children}
-		_, err = s.store.control.Commit(ctx, control.Txn{
-			Checks: []control.Check{{Key: rowKey(s.name), Version: v.version}}, Writes: []control.Write{info.write()},
-		})
-		if errors.Is(err, control.ErrConflict) {
+		if err = s.replace(ctx, v, info); errors.Is(err, control.ErrConflict) {
 			continue
 		} else if err != nil {
 			return nil, fmt.Errorf("begin to reshard stream %s: %w", s.name, err)

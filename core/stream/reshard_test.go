@@ -22,6 +22,7 @@ import (
 	"github.com/penstock/penstock/core/shardlog"
 	"github.com/penstock/penstock/core/shardlog/local"
 	"github.com/penstock/penstock/core/vfs"
+	"github.com/penstock/penstock/core/vfs/vfstest"
 )
 
 func open(t *testing.T, n *node, shards int) *Stream {
@@ -404,13 +405,8 @@ func TestPowerCutsWhileResharding(t *testing.T) {
 	for n := int64(1); ; n++ {
 		mem := vfs.NewMem()
 		h := &reshardings{maybe: map[string]bool{}, seqs: map[string]core.SequenceNumber{}}
-		var calls atomic.Int64
-		mem.Fail(func(op, _ string) error {
-			if op != "read" && op != "open" && calls.Add(1) >= n {
-				return errCut
-			}
-			return nil
-		})
+		cut := vfstest.At(n)
+		mem.Fail(cut.Fail)
 		reshardWorkload(t.Context(), mem, h)
 		for seed := range 3 {
 			rng := rand.New(rand.NewPCG(uint64(n), uint64(seed)))
@@ -423,7 +419,7 @@ func TestPowerCutsWhileResharding(t *testing.T) {
 			}
 			states++
 		}
-		if calls.Load() < n {
+		if !cut.Came() {
 			break
 		}
 	}

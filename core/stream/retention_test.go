@@ -177,17 +177,21 @@ func gatherInOneEntry(t *testing.T, s *Stream) *oneEntry {
 }
 
 func (o *oneEntry) put(data string) {
-	o.p = append(o.p, o.w.add([]Record{{Key: "k", Data: []byte(data)}}, []uint64{0}))
+	p, sent := o.w.add(nil, []Record{{Key: "k", Data: []byte(data)}}, []uint64{0})
+	require.Empty(o.t, sent)
+	o.p = append(o.p, p)
 }
 
 func (o *oneEntry) send() (given []core.SequenceNumber) {
 	o.t.Helper()
 	o.w.mu.Lock()
-	o.w.send()
+	sent := o.w.send(nil)
 	o.w.mu.Unlock()
+	land(sent)
 	for _, p := range o.p {
 		out := make([]Result, 1)
-		require.NoError(o.t, p.wait(o.t.Context(), out))
+		p.wait(o.t.Context(), out)
+		require.NoError(o.t, out[0].Err)
 		given = append(given, out[0].Seq)
 	}
 	return given

@@ -24,6 +24,16 @@ type Info struct {
 	Drop      []shardlog.LogID `json:"drop,omitempty"`   // logs of shards that are gone, to be deleted
 	Phase     Status           `json:"phase,omitempty"`  // that it passes through
 	Until     time.Time        `json:"until,omitzero"`   // when the phase ends
+
+	Scale        *Scaling          `json:"scale,omitempty"`  // a change of the number of shards that was begun
+	Scaled       []time.Time       `json:"scaled,omitempty"` // when it was changed lately
+	Mode         Mode              `json:"mode,omitempty"`   // a row of before there were modes has none, and is Provisioned
+	Tags         map[string]string `json:"tags,omitempty"`
+	Switched     []time.Time       `json:"switched,omitempty"`     // when the mode was changed lately
+	Warm         int               `json:"warm,omitempty"`         // MiB a second that an on-demand stream is to have shards for
+	Metrics      []string          `json:"metrics,omitempty"`      // by shard, that were asked for
+	Policy       string            `json:"policy,omitempty"`       // who else may use the stream: a document of AWS's
+	Deregistered int64             `json:"deregistered,omitempty"` // seconds; consumers that come later have later times
 }
 
 // Shard is a part of a stream.
@@ -84,6 +94,9 @@ func decode(row control.Row) (Info, error) {
 	var info Info
 	if err := json.Unmarshal(row.Value, &info); err != nil {
 		return info, fmt.Errorf("read row %s: %w", row.Key, err)
+	}
+	if info.Mode == "" {
+		info.Mode = Provisioned
 	}
 	return info, nil
 }

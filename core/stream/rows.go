@@ -1,11 +1,10 @@
 package stream
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
-	"slices"
-	"sync"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
@@ -46,61 +45,74 @@ func (r rows) len() int { return r.data.Len() }
 
 func (r rows) arrival(i int) int64 { return int64(r.arrivals.Value(i)) }
 
-// builder gathers the records of one entry. Its buffers serve many entries, one after the other: growing new ones for
-// each would cost more than all else that a put does.
-type builder struct {
-	*gathered
-	bytes int
+// part are records of one put, in an entry.
+type part struct {
+	records []Record
+	which   []uint64 // their places, in the low half
+	arrival int64
 }
 
-// gathered are the columns of an entry as they grow.
-type gathered struct {
-	arrivals          []int64
-	keyEnds, dataEnds []int32 // with a leading 0
-	keys, data        []byte
+// own makes the part independent of what its records are made of, so that their owner may have that back.
+func (p *part) own() {
+	records, which := make([]Record, len(p.which)), make([]uint64, len(p.which))
+	for n, i := range p.which {
+		r := p.records[place(i)]
+		records[n], which[n] = Record{Key: r.Key, Data: bytes.Clone(r.Data)}, uint64(n) //nolint:gosec // a place in a slice
+	}
+	p.records, p.which = records, which
 }
 
-func newGathered() *gathered { return &gathered{keyEnds: []int32{0}, dataEnds: []int32{0}} }
-
-var idleGathered = sync.Pool{New: func() any { return newGathered() }}
-
-func newBuilder() *builder { return &builder{gathered: idleGathered.Get().(*gathered)} }
-
-func (b *builder) len() int { return len(b.arrivals) }
-
-func (b *builder) add(arrival int64, key string, data []byte) {
-	b.arrivals = append(b.arrivals, arrival)
-	b.keys, b.data = append(b.keys, key...), append(b.data, data...)
-	b.keyEnds, b.dataEnds = append(b.keyEnds, int32(len(b.keys))), append(b.dataEnds, int32(len(b.data))) //nolint:gosec // bounded by maxEntryBytes and a record
-	b.bytes += len(key) + len(data)
-}
-
-// record returns a copy of what was gathered, no larger than it has to be, and begins anew.
-func (b *builder) record() arrow.Record {
-	n := b.len()
-	flat := func(t arrow.DataType, bufs ...[]byte) arrow.Array {
-		buffers := []*memory.Buffer{nil}
-		for _, buf := range bufs {
-			buffers = append(buffers, memory.NewBufferBytes(buf))
+// rowsAs is the record batch of the rows of parts, that have so many bytes of keys and of data. All of it is one block
+// of memory, with each byte copied once.
+func rowsAs(parts []part, n, keyBytes, dataBytes int) arrow.Record {
+	ends := (n + 1) * arrow.Int32SizeBytes
+	sizes := [...]int{n * arrow.Int64SizeBytes, ends, keyBytes, ends, dataBytes}
+	total := 0
+	for _, s := range sizes {
+		total += align(s)
+	}
+	block := make([]byte, total)
+	var bufs [len(sizes)][]byte
+	for i, s := range sizes {
+		bufs[i], block = block[:s:s], block[align(s):]
+	}
+	arrivals, keyEnds, keys := arrow.Int64Traits.CastFromBytes(bufs[0]), arrow.Int32Traits.CastFromBytes(bufs[1]), bufs[2]
+	dataEnds, data := arrow.Int32Traits.CastFromBytes(bufs[3]), bufs[4]
+	row, key, end := 0, 0, 0
+	for _, p := range parts {
+		for _, i := range p.which {
+			r := &p.records[place(i)]
+			key += copy(keys[key:], r.Key)
+			end += copy(data[end:], r.Data)
+			arrivals[row] = p.arrival
+			row++
+			keyEnds[row], dataEnds[row] = int32(key), int32(end) //nolint:gosec // bounded by maxEntryBytes and a record
 		}
-		d := array.NewData(t, n, buffers, nil, 0, 0)
-		defer d.Release()
-		return array.MakeFromData(d)
+	}
+	var held [len(sizes)]memory.Buffer
+	for i := range held {
+		held[i].Reset(bufs[i])
 	}
 	cols := []arrow.Array{
-		flat(core.ArrivalType, arrow.Int64Traits.CastToBytes(slices.Clone(b.arrivals))),
-		flat(arrow.BinaryTypes.String, arrow.Int32Traits.CastToBytes(slices.Clone(b.keyEnds)), slices.Clone(b.keys)),
-		flat(arrow.BinaryTypes.Binary, arrow.Int32Traits.CastToBytes(slices.Clone(b.dataEnds)), slices.Clone(b.data)),
+		flat(core.ArrivalType, n, nil, &held[0]),
+		flat(arrow.BinaryTypes.String, n, nil, &held[1], &held[2]),
+		flat(arrow.BinaryTypes.Binary, n, nil, &held[3], &held[4]),
 	}
 	rec := array.NewRecord(stored, cols, int64(n))
 	for _, c := range cols {
 		c.Release()
 	}
-	g := b.gathered
-	g.arrivals, g.keys, g.data, g.keyEnds, g.dataEnds = g.arrivals[:0], g.keys[:0], g.data[:0], g.keyEnds[:1], g.dataEnds[:1]
-	idleGathered.Put(g)
-	b.gathered, b.bytes = newGathered(), 0 // mostly never filled
 	return rec
 }
+
+// flat is an array without nulls.
+func flat(t arrow.DataType, n int, buffers ...*memory.Buffer) arrow.Array {
+	d := array.NewData(t, n, buffers, nil, 0, 0)
+	defer d.Release()
+	return array.MakeFromData(d)
+}
+
+// align is n rounded up to what the widest column is aligned to.
+func align(n int) int { return (n + 7) &^ 7 }
 
 func isEnd(err error) bool { return errors.Is(err, io.EOF) }

@@ -29,6 +29,9 @@ func (i Info) Status(now time.Time) Status {
 	if i.Phase == Deleting || i.Phase != "" && now.Before(i.Until) {
 		return i.Phase
 	}
+	if i.Scale != nil {
+		return Updating
+	}
 	return Active
 }
 
@@ -40,11 +43,21 @@ func (i *Info) pass(phase Status, now time.Time, delay time.Duration) {
 	}
 }
 
-// Retire makes a stream Deleting: it takes no more records, and Trim deletes it once the delay is over.
-func (s *Store) Retire(ctx context.Context, name core.StreamName, delay time.Duration) error {
+// Retire makes a stream Deleting: it takes no more records, and Trim deletes it once the delay is over. Consumers go
+// with it if force is set; else ErrConsumers while it has any.
+func (s *Store) Retire(ctx context.Context, name core.StreamName, delay time.Duration, force bool) error {
 	return s.update(ctx, name, func(i *Info) error {
 		if i.Phase == Deleting {
 			return fmt.Errorf("stream %s: %w", name, ErrBusy)
+		}
+		if !force {
+			have, err := newStream(s, i.Name, i.ID).Consumers(ctx)
+			if err != nil {
+				return err
+			}
+			if len(have) > 0 {
+				return fmt.Errorf("stream %s has %d: %w", name, len(have), ErrConsumers)
+			}
 		}
 		i.Phase, i.Until = Deleting, time.Now().Add(delay).UTC()
 		return nil
@@ -59,5 +72,5 @@ func (s *Store) DeleteRetired(ctx context.Context, info Info) (wait time.Duratio
 	if wait = time.Until(info.Until); wait > 0 {
 		return wait, nil
 	}
-	return 0, s.Delete(ctx, info.Name)
+	return 0, s.erase(ctx, info)
 }

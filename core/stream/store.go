@@ -28,16 +28,22 @@ const (
 
 // Settings are what a stream is made with; zero means the documented default.
 type Settings struct {
-	Shards    int           // default 1
+	Shards    int           // default 1, on demand 4
 	Retention time.Duration // default and least 24 h, at most 8760 h
 	MaxRecord int64         // bytes of key and data; default 1 MiB, at most 10 MiB
 	Internal  bool          // made by Penstock for its own use: MaxRecord may be MaxInternal
 	Delay     time.Duration // how long the stream is Creating
+	Mode      Mode          // default Provisioned
+	Warm      int           // MiB a second that an on-demand stream has shards for from the beginning
+	Tags      map[string]string
 }
 
 func (s Settings) withDefaults() Settings {
+	if s.Mode == "" {
+		s.Mode = Provisioned
+	}
 	if s.Shards == 0 {
-		s.Shards = 1
+		s.Shards = map[Mode]int{Provisioned: 1, OnDemand: min(max(FirstOnDemand, s.Warm), MaxShards)}[s.Mode]
 	}
 	if s.Retention == 0 {
 		s.Retention = MinRetention
@@ -54,6 +60,8 @@ func (s Settings) validate() error {
 		largest = MaxInternal
 	}
 	switch {
+	case s.Warm != 0 && s.Mode != OnDemand || s.Warm < 0 || s.Warm > MaxWarm:
+		return &InvalidError{fmt.Sprintf("an on-demand stream, and no other, may have a warm throughput of 0 to %d MiB a second", MaxWarm)}
 	case s.Shards < 1 || s.Shards > MaxShards:
 		return fmt.Errorf("a stream has 1 to %d shards, not %d: %w", MaxShards, s.Shards, core.ErrInvalid)
 	case s.Retention < MinRetention || s.Retention > MaxRetention:
@@ -73,23 +81,26 @@ type Store struct {
 
 	retention *retention
 
-	mu   sync.Mutex // guards open
-	open map[string]*Stream
+	mu     sync.Mutex // guards what follows
+	open   map[string]*Stream
+	making map[string]bool // rows of logs that a Create of this process is making
 }
 
 // NewStore returns the streams that stand in a control store, over the engine that holds their logs.
 func NewStore(engine shardlog.Engine, store *control.Store, by shardlog.WriterID) *Store {
-	return &Store{engine: engine, control: store, by: by, retention: newRetention(), open: map[string]*Stream{}}
+	return &Store{
+		engine: engine, control: store, by: by, retention: newRetention(), open: map[string]*Stream{}, making: map[string]bool{},
+	}
 }
 
 // Create makes a stream whose shards share the hash keys evenly. ErrExists if there is one of that name.
 func (s *Store) Create(ctx context.Context, name core.StreamName, set Settings) (Info, error) {
 	set = set.withDefaults()
-	if err := errors.Join(name.Validate(), set.validate()); err != nil {
+	if err := errors.Join(name.Validate(), set.validate(), CheckTags(set.Tags)); err != nil {
 		return Info{}, err
 	}
 	now := time.Now().UTC().Truncate(time.Millisecond)
-	info := Info{Name: name, ID: newID(), Created: now, Retention: set.Retention, MaxRecord: set.MaxRecord}
+	info := Info{Name: name, ID: newID(), Created: now, Retention: set.Retention, MaxRecord: set.MaxRecord, Mode: set.Mode, Warm: set.Warm, Tags: set.Tags}
 	info.pass(Creating, now, set.Delay)
 	for i, r := range core.EvenRanges(set.Shards) {
 		sh := Shard{
@@ -104,51 +115,81 @@ func (s *Store) Create(ctx context.Context, name core.StreamName, set Settings) 
 		}
 		return Info{}, err
 	}
-	for _, sh := range info.Shards { // before the row: a stream that can be found is whole
-		if err := s.engine.Create(ctx, sh.Log); err != nil {
-			return Info{}, fmt.Errorf("create stream %s: %w", name, err)
-		}
-	}
-	_, err := s.control.Commit(ctx, control.Txn{
-		Checks: []control.Check{{Key: rowKey(name)}}, Writes: []control.Write{info.write()},
-	})
-	if errors.Is(err, control.ErrConflict) {
-		err = fmt.Errorf("stream %s: %w", name, ErrExists)
-	}
-	return info, err
+	return info, s.make(ctx, info)
 }
 
-// Delete removes a stream and its records.
+// make makes the logs of a stream and then its row: a stream that can be found is whole. What it leaves when it is cut
+// short, Trim deletes.
+func (s *Store) make(ctx context.Context, info Info) error {
+	intent, settled, err := s.intend(ctx, info)
+	defer settled()
+	for _, id := range info.logs() {
+		if err != nil {
+			break
+		}
+		err = s.engine.Create(ctx, id)
+	}
+	if err != nil {
+		return fmt.Errorf("create stream %s: %w", info.Name, err)
+	}
+	key := droppedKey(info.ID)
+	_, err = s.control.Commit(ctx, control.Txn{
+		Checks: []control.Check{{Key: rowKey(info.Name)}, {Key: key, Version: intent}},
+		Writes: []control.Write{info.write(), {Key: key}},
+	})
+	if errors.Is(err, control.ErrConflict) {
+		left := control.Row{Key: key, Value: dropped{Logs: info.logs()}.write(key).Value, Version: intent}
+		err = errors.Join(fmt.Errorf("stream %s: %w", info.Name, ErrExists), s.clean(ctx, left))
+	}
+	return err
+}
+
+// Delete removes a stream and its records. Once begun it is finished by Trim, whatever becomes of the caller.
 func (s *Store) Delete(ctx context.Context, name core.StreamName) error {
-	row, info, err := load(ctx, s.control, name)
+	_, info, err := load(ctx, s.control, name)
 	if err != nil {
 		return err
 	}
-	_, err = s.control.Commit(ctx, control.Txn{
-		Checks: []control.Check{{Key: row.Key, Version: row.Version}}, Writes: []control.Write{{Key: row.Key}},
-	})
-	if err != nil {
-		return fmt.Errorf("delete stream %s: %w", name, err)
+	return s.erase(ctx, info)
+}
+
+// erase is Delete of the stream with an id, not of another one that has its name.
+func (s *Store) erase(ctx context.Context, info Info) error {
+	name, st := info.Name, s.stream(info)
+	if err := st.take(ctx); err != nil { // a split that goes on would make logs that no row names
+		return err
 	}
-	s.mu.Lock()
-	delete(s.open, info.ID)
-	s.mu.Unlock()
-	logs := info.Drop
-	for _, sh := range info.Shards {
-		logs = append(logs, sh.Log)
-	}
-	if info.Intent != nil {
-		for _, sh := range info.Intent.Children {
-			logs = append(logs, sh.Log)
+	defer st.give()
+	key := droppedKey(info.ID)
+	for {
+		row, now, err := load(ctx, s.control, name)
+		if err != nil {
+			return err
 		}
-	}
-	for _, id := range logs {
-		if err := s.engine.Delete(ctx, id); err != nil {
+		if now.ID != info.ID {
+			return fmt.Errorf("stream %s: %w", name, ErrNotFound)
+		}
+		left := dropped{Logs: now.logs()}.write(key)
+		writes, err := s.belongings(ctx, info.ID)
+		if err != nil {
+			return err
+		}
+		version, err := s.control.Commit(ctx, control.Txn{
+			Checks: []control.Check{{Key: row.Key, Version: row.Version}}, Writes: append(writes, control.Write{Key: row.Key}, left),
+		})
+		if errors.Is(err, control.ErrConflict) {
+			continue
+		} else if err != nil {
+			return fmt.Errorf("delete stream %s: %w", name, err)
+		}
+		s.mu.Lock()
+		delete(s.open, info.ID)
+		s.mu.Unlock()
+		if err := s.clean(ctx, control.Row{Key: key, Value: left.Value, Version: version}); err != nil {
 			return fmt.Errorf("delete the records of stream %s: %w", name, err)
 		}
-		s.retention.forget(id)
+		return nil
 	}
-	return nil
 }
 
 // List is every stream, in order of their names.
@@ -172,17 +213,23 @@ func (s *Store) Open(ctx context.Context, name core.StreamName) (*Stream, error)
 	if err != nil {
 		return nil, err
 	}
-	s.mu.Lock()
-	st := s.open[info.ID]
-	if st == nil {
-		st = newStream(s, name, info.ID)
-		s.open[info.ID] = st
-	}
-	s.mu.Unlock()
+	st := s.stream(info)
 	if err := st.settle(ctx); err != nil {
 		return nil, fmt.Errorf("finish resharding stream %s: %w", name, err)
 	}
 	return st, nil
+}
+
+// stream is the one of this process.
+func (s *Store) stream(info Info) *Stream {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.open[info.ID]
+	if st == nil {
+		st = newStream(s, info.Name, info.ID)
+		s.open[info.ID] = st
+	}
+	return st
 }
 
 // SetRetention changes how long records are kept. A longer one brings back what expired less than ten minutes ago.

@@ -15,6 +15,7 @@ type Stream struct {
 	id         string
 	resharding chan struct{} // full while somebody reshards
 	seen       atomic.Pointer[view]
+	meter      meter
 
 	mu      sync.Mutex // guards what follows
 	writers map[core.ShardID]*shardWriter

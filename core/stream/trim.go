@@ -13,13 +13,14 @@ import (
 
 // Trim deletes what has been expired for long enough: entries, and closed shards that have none left. It is to be
 // called every minute or so with the time of the wall clock; while that cannot be trusted it deletes nothing. It also
-// finishes splits, merges and deletions that were begun.
+// finishes splits, merges, scalings and deletions that were begun, deletes what a creation that was cut short left, and
+// lets on-demand streams grow.
 func (s *Store) Trim(ctx context.Context, wall time.Time) error {
 	infos, err := s.List(ctx)
 	if err != nil {
 		return err
 	}
-	var errs []error
+	errs := []error{s.sweep(ctx)}
 	for _, info := range infos {
 		if err := s.trim(ctx, info, wall); err != nil && !errors.Is(err, ErrNotFound) {
 			errs = append(errs, fmt.Errorf("trim stream %s: %w", info.Name, err))
@@ -33,11 +34,23 @@ func (s *Store) trim(ctx context.Context, info Info, wall time.Time) error {
 		_, err := s.DeleteRetired(ctx, info)
 		return err
 	}
-	if info.Intent != nil {
-		if _, err := s.Open(ctx, info.Name); err != nil {
-			return err
+	return errors.Join(s.advance(ctx, info), s.expire(ctx, info, wall))
+}
+
+// advance finishes what was begun with a stream's shards, and lets it grow.
+func (s *Store) advance(ctx context.Context, info Info) error {
+	if info.Intent != nil || info.Scale != nil {
+		st, err := s.Open(ctx, info.Name)
+		if err == nil {
+			err = st.FinishScaling(ctx)
 		}
+		return err
 	}
+	return s.grow(ctx, info, time.Now())
+}
+
+// expire deletes what of a stream has expired.
+func (s *Store) expire(ctx context.Context, info Info, wall time.Time) error {
 	if err := s.drop(ctx, info); err != nil {
 		return err
 	}

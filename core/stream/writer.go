@@ -38,7 +38,9 @@ type claim struct {
 
 // entry is a run of records that become durable together.
 type entry struct {
-	b    *builder
+	parts                     []part // nil once it is sent; shardWriter.mu guards it and what follows
+	rows, keyBytes, dataBytes int
+
 	done chan struct{}
 	pos  shardlog.Pos
 	err  error
@@ -46,11 +48,11 @@ type entry struct {
 
 // piece is what one put added to an entry.
 type piece struct {
-	w       *shardWriter
-	entry   *entry
-	first   int   // row of its first record
-	arrival int64 // of its records
-	which   []uint64
+	w     *shardWriter
+	entry *entry
+	part
+	at    int // its place in the entry's parts
+	first int // row of its first record
 }
 
 // claim makes sure that the log is claimed, or begins to; nil when it is. The claim goes on whatever becomes of who
@@ -125,59 +127,85 @@ func (w *shardWriter) seal(ctx context.Context) error {
 	return nil
 }
 
-// add adds records, whose places stand in the low half of which, to the entry that gathers. The log must be claimed.
-func (w *shardWriter) add(records []Record, which []uint64) piece {
+// add adds records, whose places stand in the low half of which, to the entry that gathers; what they are made of is used
+// until the piece was waited for. The log must be claimed. Entries that are sent are added to sent, which is to land.
+func (w *shardWriter) add(sent []flight, records []Record, which []uint64) (piece, []flight) {
+	var keyBytes, dataBytes int
+	for _, i := range which {
+		keyBytes, dataBytes = keyBytes+len(records[place(i)].Key), dataBytes+len(records[place(i)].Data)
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.gathers != nil && w.gathers.b.len()+len(which) > maxEntryRows {
-		w.send()
+	if w.gathers != nil && w.gathers.rows+len(which) > maxEntryRows {
+		sent = w.send(sent)
 	}
 	if w.gathers == nil {
-		w.gathers = &entry{b: newBuilder(), done: make(chan struct{})}
+		w.gathers = &entry{done: make(chan struct{})}
 	}
 	en := w.gathers
 	w.arrival = max(w.arrival, time.Now().UnixMilli()) // clocks step back; arrival times do not
-	p := piece{w: w, entry: en, first: en.b.len(), arrival: w.arrival, which: which}
-	for _, i := range which {
-		en.b.add(w.arrival, records[place(i)].Key, records[place(i)].Data)
+	p := piece{w: w, entry: en, part: part{records, which, w.arrival}, at: len(en.parts), first: en.rows}
+	en.parts = append(en.parts, p.part)
+	en.rows, en.keyBytes, en.dataBytes = en.rows+len(which), en.keyBytes+keyBytes, en.dataBytes+dataBytes
+	if !w.flying || en.keyBytes+en.dataBytes >= maxEntryBytes {
+		sent = w.send(sent)
 	}
-	if !w.flying || en.b.bytes >= maxEntryBytes {
-		w.send()
-	}
-	return p
+	return p, sent
 }
 
-// send appends the entry that gathers. When it is durable, what gathered meanwhile follows. The caller holds w.mu.
-func (w *shardWriter) send() {
+// flight is an entry that was sent.
+type flight struct {
+	w     *shardWriter
+	entry *entry
+	done  *shardlog.Future
+}
+
+// send appends the entry that gathers and adds it to sent. The caller holds w.mu.
+func (w *shardWriter) send(sent []flight) []flight {
 	en := w.gathers
 	w.gathers, w.flying = nil, true
-	rec := en.b.record()
+	rec := rowsAs(en.parts, en.rows, en.keyBytes, en.dataBytes)
+	en.parts = nil
 	f := w.log.Append(shardlog.Anywhere, shardlog.Batch{Rows: rec, Arrival: time.UnixMilli(w.arrival)})
 	rec.Release()
-	go func() {
-		<-f.Done()
-		en.pos, en.err = f.Wait(context.Background())
-		if errors.Is(en.err, shardlog.ErrSealed) {
-			en.err = fmt.Errorf("%s: %w", w.shard.ID, ErrShardClosed)
-		}
-		close(en.done)
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		w.flying = false
-		if w.gathers != nil {
-			w.send()
-		}
-	}()
+	return append(sent, flight{w, en, f})
+}
+
+// land waits for entries, which become durable about in the order in which they were sent, and sends what gathered
+// meanwhile for their shards, until there is no more. One goroutine does so for all shards of a put.
+func land(sent []flight) {
+	for len(sent) > 0 {
+		fl := sent[0]
+		sent[0] = flight{}
+		sent = fl.land(sent[1:])
+	}
+}
+
+func (fl flight) land(sent []flight) []flight {
+	w, en := fl.w, fl.entry
+	en.pos, en.err = fl.done.Wait(context.Background())
+	if errors.Is(en.err, shardlog.ErrSealed) {
+		en.err = fmt.Errorf("%s: %w", w.shard.ID, ErrShardClosed)
+	}
+	close(en.done)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.flying = false
+	if w.gathers != nil {
+		sent = w.send(sent)
+	}
+	return sent
 }
 
 // wait waits until the piece is durable or refused, and says so in out.
-func (p piece) wait(ctx context.Context, out []Result) error {
+func (p piece) wait(ctx context.Context, out []Result) {
 	var err error
 	select {
 	case <-p.entry.done:
 		err = p.entry.err
 	case <-ctx.Done():
 		err = fmt.Errorf("%w: %w", shardlog.ErrUnknown, ctx.Err())
+		p.leave()
 	}
 	sh := p.w.shard
 	for n, i := range p.which {
@@ -186,5 +214,13 @@ func (p piece) wait(ctx context.Context, out []Result) error {
 			out[place(i)].Seq = sh.numbering().At(index(sh.Base, p.entry.pos, p.first+n), p.arrival)
 		}
 	}
-	return err
+}
+
+// leave lets go of the records, which their owner may change when the put has returned.
+func (p piece) leave() {
+	p.w.mu.Lock()
+	defer p.w.mu.Unlock()
+	if p.entry.parts != nil {
+		p.entry.parts[p.at].own()
+	}
 }

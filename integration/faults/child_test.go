@@ -65,9 +65,13 @@ const (
 	counters   = 4
 )
 
-// work opens the directory and uses it until something fails.
+// work opens the directory and uses it until something fails. Every other child makes segments.
 func (c *child) work(ctx context.Context, fs vfs.FS, dir string) error {
-	n, err := openNode(ctx, fs, dir, small)
+	cfg := small
+	if c.seed%2 == 0 {
+		cfg = moving()
+	}
+	n, err := openNode(ctx, fs, dir, cfg)
 	if err != nil {
 		return err
 	}

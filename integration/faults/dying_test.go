@@ -51,8 +51,8 @@ func (d *dying) at(op string, call func() error) error {
 
 // dieAt is a random call to die at; most says how often its kind is made at most in a short run.
 func dieAt(rng *rand.Rand) string {
-	op := []string{"any", "write", "sync", "syncdir", "create", "remove"}[rng.IntN(6)]
-	most := map[string]int{"any": 150, "write": 60, "sync": 50, "syncdir": 6, "create": 5, "remove": 3}[op]
+	op := []string{"any", "write", "sync", "syncdir", "create", "remove", "rename"}[rng.IntN(7)]
+	most := map[string]int{"any": 150, "write": 60, "sync": 50, "syncdir": 6, "create": 5, "remove": 3, "rename": 4}[op]
 	at := fmt.Sprintf("%s:%d", op, 1+rng.IntN(most))
 	if rng.IntN(2) == 0 {
 		at += ":after"

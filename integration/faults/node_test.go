@@ -20,6 +20,13 @@ const controlLog shardlog.LogID = "control"
 // small makes everything that happens rarely happen often: new files, snapshots, empty groups.
 var small = local.Config{FileSize: 32 << 10, HotTail: 64 << 10, Idle: 5 * time.Millisecond}
 
+// moving moves every file of the log to segments besides, as soon as it is full; some logs get their own.
+func moving() local.Config {
+	cfg := small
+	cfg.LogSize, cfg.OwnSegment = 1, 4<<10
+	return cfg
+}
+
 // node is a log engine, its control store and its streams in one directory.
 type node struct {
 	engine  *local.Engine

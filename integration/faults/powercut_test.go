@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -41,11 +42,17 @@ func TestWhatWasAcknowledgedSurvivesAPowerCut(t *testing.T) {
 				}
 				know.look(t, dir)
 				require.NoError(t, os.RemoveAll(dir))
+				disk.sync(t) // else the next cut brings the directory back
 				sum.acked, sum.read, sum.missing, sum.extra = sum.acked+know.acked, sum.read+know.read, sum.missing+know.missing, sum.extra+know.extra
-				sum.unheard += know.unheard
+				sum.unheard, sum.segments, sum.halfway = sum.unheard+know.unheard, sum.segments+know.segments, sum.halfway+know.halfway
 			}
-			t.Logf("campaign=power-cut fs=%s cuts=%d acked=%d unheard=%d read=%d missing=%d extra=%d", kind, cuts, sum.acked, sum.unheard, sum.read, sum.missing, sum.extra)
+			t.Logf("campaign=power-cut fs=%s cuts=%d acked=%d unheard=%d read=%d missing=%d extra=%d with_segments=%d with_half_a_segment=%d",
+				kind, cuts, sum.acked, sum.unheard, sum.read, sum.missing, sum.extra, sum.segments, sum.halfway)
 			require.Positive(t, sum.acked)
+			if cuts >= 100 {
+				require.Positive(t, sum.segments, "no segment was ever made")
+				require.Positive(t, sum.halfway, "no cut came while a segment was made")
+			}
 		})
 	}
 }
@@ -83,6 +90,26 @@ func (t *told) cut(tb *testing.T, disk *disk, dir string, seed uint64, rng *rand
 	cut() // waits until it is done
 	disk.on(tb)
 	t.kills++
+	t.count(tb, dir)
+}
+
+// count looks what the cut left of segments.
+func (t *told) count(tb testing.TB, dir string) {
+	tb.Helper()
+	whole, half := 0, 0
+	err := filepath.WalkDir(filepath.Join(dir, "log", "segments"), func(name string, _ fs.DirEntry, err error) error {
+		switch {
+		case strings.HasSuffix(name, ".tmp"):
+			half++
+		case strings.HasSuffix(name, ".arrow"):
+			whole++
+		}
+		return err
+	})
+	if !errors.Is(err, fs.ErrNotExist) {
+		require.NoError(tb, err)
+	}
+	t.segments, t.halfway = t.segments+min(whole, 1), t.halfway+min(half, 1)
 }
 
 // disk is a file system in an image file.
@@ -154,6 +181,15 @@ func (d *disk) cut(tb testing.TB) {
 	if err != nil {
 		tb.Error("shut down the file system:", err)
 	}
+}
+
+// sync makes everything of the file system durable.
+func (d *disk) sync(tb testing.TB) {
+	tb.Helper()
+	f, err := os.Open(d.mount)
+	require.NoError(tb, err)
+	defer f.Close() //nolint:errcheck // only read
+	require.NoError(tb, unix.Syncfs(int(f.Fd())))
 }
 
 // on mounts the file system again, which replays its journal.

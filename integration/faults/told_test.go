@@ -27,6 +27,7 @@ type told struct {
 
 	acked, read, missing, extra int
 	unheard                     int      // acknowledged without power
+	segments, halfway           int      // cuts that left segments, and files of segments that were being made
 	wrong                       []string // the first few things that are not as they should be
 }
 

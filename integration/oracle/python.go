@@ -8,51 +8,21 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 
-	"github.com/gofrs/flock"
+	"github.com/penstock/penstock/integration/servers"
 )
 
 // Packages are the Python packages that Python has.
 var Packages = []string{"pyarrow==26.0.1", "duckdb==2.0.1"}
 
-// Python is a Python with Packages: that of the environment variable PENSTOCK_PYTHON, or one made in the user's cache.
+// Python is a Python with Packages: that of the environment variable PENSTOCK_PYTHON, or one in the cache of servers.
 func Python(ctx context.Context) (string, error) {
 	if path := os.Getenv("PENSTOCK_PYTHON"); path != "" {
 		return path, nil
 	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return "", err
-	}
-	dir := filepath.Join(cache, "penstock", "python-"+strings.NewReplacer("==", "-", " ", "_").Replace(strings.Join(Packages, " ")))
-	bin := filepath.Join(dir, "bin", "python")
-	if runtime.GOOS == "windows" {
-		bin = filepath.Join(dir, "Scripts", "python.exe")
-	}
-	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // a program, which others may start
-		return "", err
-	}
-	lock := flock.New(dir + ".lock") // processes take turns
-	if err := lock.Lock(); err != nil {
-		return "", err
-	}
-	defer lock.Unlock() //nolint:errcheck // the process ends with it
-	if _, err := os.Stat(filepath.Join(dir, "ready")); err == nil {
-		return bin, nil
-	}
-	for _, args := range [][]string{
-		{"python3", "-m", "venv", dir},
-		append([]string{bin, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"}, Packages...),
-	} {
-		if out, err := exec.CommandContext(ctx, args[0], args[1:]...).CombinedOutput(); err != nil { //nolint:gosec // fixed arguments
-			return "", fmt.Errorf("%s: %w: %s", strings.Join(args, " "), err, out)
-		}
-	}
-	return bin, os.WriteFile(filepath.Join(dir, "ready"), nil, 0o600)
+	return servers.Python(ctx, Packages...)
 }
 
 // Need is Python for a test, which is skipped where none is set, but not with REQUIRE_INTEGRATION=1.

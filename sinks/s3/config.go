@@ -1,6 +1,7 @@
 package s3
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
 	"strings"
@@ -26,12 +27,20 @@ type Config struct {
 
 // Validate returns what is wrong with c.
 func (c Config) Validate() error {
+	return errors.Join(c.validateBucket(), c.validateEndpoint(), c.validateCredentials(), c.Layout.Validate())
+}
+
+func (c Config) validateBucket() error {
 	if c.Bucket == "" {
 		return fmt.Errorf("bucket: name the bucket that objects go to: %w", core.ErrInvalid)
 	}
 	if err := s3utils.CheckValidBucketName(c.Bucket); err != nil {
 		return fmt.Errorf("bucket: %q is not a bucket's name: %w: %w", c.Bucket, err, core.ErrInvalid)
 	}
+	return nil
+}
+
+func (c Config) validateEndpoint() error {
 	if c.Endpoint != "" {
 		u, err := url.Parse(c.Endpoint)
 		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
@@ -41,6 +50,10 @@ func (c Config) Validate() error {
 			return fmt.Errorf("endpoint: a URL of scheme and host only: credentials go to access_key and secret_key, the path to bucket and prefix: %w", core.ErrInvalid)
 		}
 	}
+	return nil
+}
+
+func (c Config) validateCredentials() error {
 	switch {
 	case (c.AccessKey == "") != (c.SecretKey.Reveal() == ""):
 		return fmt.Errorf("access_key and secret_key: give both, or neither to use what the AWS SDK finds: %w", core.ErrInvalid)
@@ -49,5 +62,5 @@ func (c Config) Validate() error {
 	case c.Profile != "" && c.AccessKey != "":
 		return fmt.Errorf("profile: choose one of access_key and profile: %w", core.ErrInvalid)
 	}
-	return c.Layout.Validate()
+	return nil
 }

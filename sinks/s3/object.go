@@ -131,7 +131,11 @@ func (o *object) Commit(ctx context.Context) error {
 	} else {
 		err = o.complete(ctx)
 	}
-	o.done = err == nil
+	if o.done = err == nil; o.done {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.buf = nil
+	}
 	return err
 }
 

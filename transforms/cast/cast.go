@@ -13,6 +13,7 @@ import (
 
 	"github.com/penstock/penstock/connectors"
 	"github.com/penstock/penstock/core"
+	"github.com/penstock/penstock/core/take"
 	"github.com/penstock/penstock/transforms/internal/rows"
 )
 
@@ -145,5 +146,5 @@ func (s *stage) apply(ctx context.Context, x step, b core.Batch, v *connectors.V
 		return out, nil
 	}
 	defer out.Release()
-	return rows.Without(ctx, s.mem, out, bad)
+	return take.Without(ctx, s.mem, out, bad)
 }

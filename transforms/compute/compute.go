@@ -2,6 +2,7 @@ package compute
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -11,6 +12,7 @@ import (
 
 	"github.com/penstock/penstock/connectors"
 	"github.com/penstock/penstock/core"
+	"github.com/penstock/penstock/core/take"
 	"github.com/penstock/penstock/transforms/internal/expr"
 	"github.com/penstock/penstock/transforms/internal/rows"
 )
@@ -36,15 +38,20 @@ func New(cfg Config, opts ...Option) (*Transform, error) {
 		return nil, fmt.Errorf("compute names no column: %w", core.ErrInvalid)
 	}
 	t := &Transform{mem: memory.DefaultAllocator}
+	var errs []error
 	for _, c := range cfg {
 		if c.Name == "" || core.IsHidden(c.Name) {
-			return nil, fmt.Errorf("compute: %q cannot be a column's name: %w", c.Name, core.ErrInvalid)
+			errs = append(errs, fmt.Errorf("compute: %q cannot be a column's name: %w", c.Name, core.ErrInvalid))
+			continue
 		}
 		e, err := expr.Parse(c.Expr)
 		if err != nil {
-			return nil, fmt.Errorf("compute %s: %w", c.Name, err)
+			errs = append(errs, fmt.Errorf("%s: %w", c.Name, err))
 		}
 		t.names, t.exprs = append(t.names, c.Name), append(t.exprs, e)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
 	}
 	for _, o := range opts {
 		o(t)
@@ -65,48 +72,65 @@ func (t *Transform) Columns() []string {
 	return out
 }
 
-// Check is the error of an expression on a column that neither in, which has all that there can be, has nor an
+// Check is the error of each expression on a column that neither in, which has all that there can be, has nor an
 // expression before makes.
 func (t *Transform) Check(in *arrow.Schema) error {
+	var errs []error
 	for i, e := range t.exprs {
-		if err := e.Check(in); err != nil {
-			return fmt.Errorf("%s: %w", t.names[i], err)
+		field := anything(t.names[i])
+		err := e.Check(in)
+		if err == nil {
+			var p *expr.Program
+			if p, err = e.Bind(in); err == nil {
+				field, _, err = result(t.names[i], p, in)
+			}
 		}
-		p, err := e.Bind(in)
 		if err != nil {
-			return fmt.Errorf("%s: %w", t.names[i], err)
-		}
-		field, _, err := result(t.names[i], p, in)
-		if err != nil {
-			return err
+			errs = append(errs, fmt.Errorf("%s: %w", t.names[i], err))
+			field = anything(t.names[i])
 		}
 		in, _ = rows.With(in, field)
 	}
-	return nil
+	return errors.Join(errs...)
+}
+
+// anything stands for the column of an expression that is wrong, so that those on it are looked at, too.
+func anything(name string) arrow.Field {
+	return arrow.Field{Name: name, Type: arrow.Null, Nullable: true}
 }
 
 // Bind checks the expressions against in. A column that neither in has nor an expression before makes is null. The
 // result of an expression on such a column is left out as long as its type is not known.
 func (t *Transform) Bind(in *arrow.Schema) (connectors.Stage, error) {
 	s := &stage{mem: t.mem, schema: in}
+	var errs []error
 	for i, e := range t.exprs {
-		p, err := e.Bind(s.schema)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", t.names[i], err)
+		if err := s.add(t.names[i], e); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", t.names[i], err))
+			s.schema, _ = rows.With(s.schema, anything(t.names[i]))
 		}
-		field, known, err := result(t.names[i], p, s.schema)
-		if err != nil {
-			return nil, err
-		}
-		if !known {
-			continue
-		}
-		x := step{program: p, path: p.Column()}
-		s.schema, x.at = rows.With(s.schema, field)
-		x.schema = s.schema
-		s.steps = append(s.steps, x)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
 	}
 	return s, nil
+}
+
+// add binds one expression more.
+func (s *stage) add(name string, e *expr.Expr) error {
+	p, err := e.Bind(s.schema)
+	if err != nil {
+		return err
+	}
+	field, known, err := result(name, p, s.schema)
+	if err != nil || !known {
+		return err
+	}
+	x := step{program: p, path: p.Column()}
+	s.schema, x.at = rows.With(s.schema, field)
+	x.schema = s.schema
+	s.steps = append(s.steps, x)
+	return nil
 }
 
 // result is the column that an expression makes of those in in; known is false where too little is known of these.
@@ -121,7 +145,7 @@ func result(name string, p *expr.Program, in *arrow.Schema) (field arrow.Field, 
 	case p.Absent() && (err != nil || field.Type.ID() == arrow.NULL):
 		return field, false, nil //nolint:nilerr // the type will be known when the column is
 	case err != nil:
-		return field, false, fmt.Errorf("%s: %w", name, err)
+		return field, false, err
 	}
 	return field, true, nil
 }
@@ -182,7 +206,7 @@ func (s *stage) apply(ctx context.Context, x step, b core.Batch, v *connectors.V
 		v.Refuse(b, f.Row, f.Code, f.Reason)
 		bad[f.Row] = true
 	}
-	return rows.Without(ctx, s.mem, out, bad)
+	return take.Without(ctx, s.mem, out, bad)
 }
 
 // pass is the column at a path, or nil where there is no path.

@@ -214,6 +214,35 @@ func TestRowsAreThoseOfTheStandardLibrary(t *testing.T) {
 	})
 }
 
+func TestAHeaderThatWasNotAskedForIsNoticed(t *testing.T) {
+	for _, c := range []struct {
+		config, text string
+		noticed      bool
+	}{
+		{``, "id,name\n1,a\n", true},
+		{``, "id|\"na,me\"\n1|a\n", false},
+		{`{delimiter: '|'}`, "id|\"na,me\"\n1|a\n", true},
+		{``, "name,ok\na,true\nb,\n", true},
+		{``, "id,name\n1,a\nx,b\n", false}, // no column but of text
+		{``, "id,name\n,a\n", false},
+		{``, "name,street\na,b\n", false},
+		{``, "id,id\n1,a\n", false},
+		{``, "id,\n1,a\n", false},
+		{``, "2024,name\n1,a\n", false},
+		{``, "id,name\n", false},
+		{``, "id,\"name\n", false},
+		{`{header: true}`, "id,name\n1,a\n", false},
+		{`{columns: [a, b]}`, "id,name\n1,a\n", false},
+	} {
+		raw := decodetest.Raw(memory.DefaultAllocator, c.text)
+		require.Equal(t, c.noticed, open(t, c.config).Advise(raw) != "", "%s %q", c.config, c.text)
+		raw.Release()
+	}
+	raw := decodetest.Raw(memory.DefaultAllocator, "id,name", "1,a", "2,b")
+	defer raw.Release()
+	require.Contains(t, open(t, ``).Advise(raw), "(id, ...): set header: true", "a record a line, as a file has them")
+}
+
 func FuzzDecode(f *testing.F) {
 	f.Add("a,b\n1,2", "a,b\n1.5,\"x\n\"\"\"", uint8(0))
 	f.Add("1,true\n2,false", "x,9007199254740993,\r\n", uint8(1))

@@ -9,8 +9,8 @@ import (
 
 	"github.com/penstock/penstock/connectors"
 	"github.com/penstock/penstock/core"
+	"github.com/penstock/penstock/core/take"
 	"github.com/penstock/penstock/transforms/internal/expr"
-	"github.com/penstock/penstock/transforms/internal/rows"
 )
 
 // Config is the condition, in CEL: 'event_type != "heartbeat" && bytes > 0'.
@@ -79,5 +79,5 @@ func (s *stage) Apply(ctx context.Context, b core.Batch, v *connectors.Verdicts)
 		v.Refuse(b, f.Row, f.Code, f.Reason)
 	}
 	v.Filter(test.False, test.Null)
-	return rows.Take(ctx, s.mem, b, test.Keep)
+	return take.Rows(ctx, s.mem, b, test.Keep)
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/penstock/penstock/connectors"
 	"github.com/penstock/penstock/core"
+	"github.com/penstock/penstock/core/take"
 	"github.com/penstock/penstock/transforms/internal/rows"
 	"github.com/penstock/penstock/transforms/internal/timefmt"
 )
@@ -124,7 +125,7 @@ func (s *stage) Apply(ctx context.Context, b core.Batch, v *connectors.Verdicts)
 		return out, nil
 	}
 	defer out.Release()
-	return rows.Without(ctx, s.t.mem, out, bad)
+	return take.Without(ctx, s.t.mem, out, bad)
 }
 
 func (s *stage) parse(col arrow.Array, i int) (time.Time, error) {

@@ -114,8 +114,8 @@ func newField(sf reflect.StructField, at int) (field, bool) {
 	f.always = f.required || !f.pointer && (f.shape.kind == kindInt || f.shape.kind == kindBool)
 	f.limits = newLimits(sf.Tag.Get("len"), sf.Tag.Get("range"), sf.Tag.Get("pattern"), sf.Tag.Get("enum"))
 	f.inner = newLimits(sf.Tag.Get("value"), "", "", "")
-	if item, ok := sf.Tag.Lookup("item"); ok {
-		f.inner = newLimits(item, "", sf.Tag.Get("itempattern"), sf.Tag.Get("itemenum"))
+	if f.shape.kind == kindList {
+		f.inner = newLimits(sf.Tag.Get("item"), "", sf.Tag.Get("itempattern"), sf.Tag.Get("itemenum"))
 	}
 	f.key = newLimits(sf.Tag.Get("key"), "", "", "")
 	return f, true

@@ -17,44 +17,63 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/memory"
 )
 
-// encoder appends Arrow record batches to a buffer as encapsulated IPC messages without their schema, which is stored
-// once a file. One a schema.
+// encoder makes payloads of Arrow record batches: encapsulated IPC messages without their schema, which is stored once a
+// file. One a schema.
 type encoder struct {
 	schema *arrow.Schema
 	id     uint64 // hash of bytes
 	bytes  []byte // the schema's own IPC message
 	shape  batchShape
+	flat   *template // nil if it has nesting
 	w      *ipc.Writer
-	out    appender
+	out    collector
 }
 
-// appender is the buffer that an encoder writes to; it is also an ipc.PayloadWriter.
-type appender struct {
-	b     []byte
+// payload is what an entry holds, in parts that lie one after the other in the file. Some are the columns' own memory:
+// their only copy is that into the group.
+type payload struct {
+	parts [][]byte
+	size  int
+	crc   uint32 // CRC32C
+}
+
+func (p *payload) add(b []byte) {
+	p.parts, p.size = append(p.parts, b), p.size+len(b)
+	p.crc = crc32.Update(p.crc, castagnoli, b)
+}
+
+// collector is the payload that an encoder makes; it is also an ipc.PayloadWriter.
+type collector struct {
+	payload
 	first *[]byte // takes the schema's message
 }
 
-func (a *appender) Write(p []byte) (int, error) {
-	a.b = append(a.b, p...)
+func (c *collector) Write(p []byte) (int, error) {
+	c.add(p)
 	return len(p), nil
 }
 
-func (*appender) Start() error { return nil }
-func (*appender) Close() error { return nil }
+func (*collector) Start() error { return nil }
+func (*collector) Close() error { return nil }
 
-// WritePayload appends the length of the metadata, the metadata and the body.
-func (a *appender) WritePayload(p ipc.Payload) error {
+// WritePayload adds the length of the metadata, the metadata and the body.
+func (c *collector) WritePayload(p ipc.Payload) error {
 	meta := p.Meta()
 	defer meta.Release()
-	if *a.first == nil { // the schema comes before any batch
-		*a.first = bytes.Clone(meta.Bytes())
+	if *c.first == nil { // the schema comes before any batch
+		*c.first = bytes.Clone(meta.Bytes())
 		return nil
 	}
-	a.b = binary.LittleEndian.AppendUint64(a.b, uint64(meta.Len()))
-	a.b = append(a.b, meta.Bytes()...)
-	a.b = append(a.b, make([]byte, align(int64(meta.Len()))-int64(meta.Len()))...) // so that the body is aligned
-	return p.SerializeBody(a)
+	head := make([]byte, 8+align(int64(meta.Len()))) // so that the body is aligned
+	binary.LittleEndian.PutUint64(head, uint64(meta.Len()))
+	copy(head[8:], meta.Bytes())
+	c.parts = make([][]byte, 0, maxParts)
+	c.add(head)
+	return p.SerializeBody(c)
 }
+
+// maxParts is how many parts a batch of few columns has.
+const maxParts = 12
 
 func newEncoder(s *arrow.Schema) (*encoder, error) {
 	e := &encoder{schema: s}
@@ -67,33 +86,45 @@ func newEncoder(s *arrow.Schema) (*encoder, error) {
 	if err := e.w.Write(empty); err != nil { // the schema's message goes out before the first batch's
 		return nil, fmt.Errorf("encode schema: %w", err)
 	}
-	meta, body, err := splitPayload(e.out.b)
+	meta, body, err := splitPayload(slices.Concat(e.out.parts...))
 	if err != nil {
 		return nil, fmt.Errorf("encode schema: %w", err)
 	}
 	if e.shape, err = saneBatch(meta, body); err != nil {
 		return nil, fmt.Errorf("a batch with the schema %s cannot be stored: %w", s, err)
 	}
-	e.out.b = nil
+	e.out.payload = payload{}
+	if e.flat, err = newTemplate(e, s); err != nil {
+		return nil, fmt.Errorf("encode schema: %w", err)
+	}
 	h := fnv.New64a()
 	h.Write(e.bytes)
 	e.id = h.Sum64()
 	return e, nil
 }
 
-// append appends rec to b and returns it with the CRC32C of what was appended.
-func (e *encoder) append(b []byte, rec arrow.Record) ([]byte, uint32, error) {
-	start := len(b)
-	e.out.b = b
-	err := e.w.Write(rec)
-	b, e.out.b = e.out.b, nil
-	if err != nil {
-		return b[:start], 0, fmt.Errorf("encode batch: %w", err)
+// encode returns rec as a payload that is good as long as rec is retained.
+func (e *encoder) encode(rec arrow.Record) (payload, error) {
+	if e.flat != nil {
+		if p, ok := e.flat.encode(rec); ok {
+			return p, nil
+		}
 	}
-	return b, crc32.Checksum(b[start:], castagnoli), nil
+	return e.write(rec)
 }
 
-// decoder reads the payloads that an encoder of the same schema appended. Not safe for concurrent use.
+// write encodes rec whatever its columns are.
+func (e *encoder) write(rec arrow.Record) (payload, error) {
+	err := e.w.Write(rec)
+	p := e.out.payload
+	e.out.payload = payload{}
+	if err != nil {
+		return payload{}, fmt.Errorf("encode batch: %w", err)
+	}
+	return p, nil
+}
+
+// decoder reads the payloads that an encoder of the same schema made. Not safe for concurrent use.
 type decoder struct {
 	r     *ipc.Reader
 	feed  feeder

@@ -85,22 +85,22 @@ func (c *codecs) add(id uint64, message []byte) *schema {
 	return c.known[id]
 }
 
-// encode returns rec as a payload and its checksum.
-func (c *codecs) encode(rec arrow.Record) (*schema, []byte, uint32, error) {
+// encode returns rec as a payload that is good as long as rec is retained.
+func (c *codecs) encode(rec arrow.Record) (*schema, payload, error) {
 	s, err := c.of(rec.Schema())
 	if err != nil {
-		return nil, nil, 0, err
+		return nil, payload{}, err
 	}
 	e, _ := s.pool.Get().(*encoder)
 	if e == nil {
 		if e, err = newEncoder(rec.Schema()); err != nil {
-			return nil, nil, 0, err
+			return nil, payload{}, err
 		}
 	}
-	b, crc, err := e.append(nil, rec)
+	p, err := e.encode(rec)
 	if err != nil {
-		return nil, nil, 0, fmt.Errorf("encode a batch for the log: %w", err)
+		return nil, payload{}, fmt.Errorf("encode a batch for the log: %w", err)
 	}
 	s.pool.Put(e)
-	return s, b, crc, nil
+	return s, p, nil
 }

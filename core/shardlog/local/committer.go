@@ -18,6 +18,7 @@ type committer struct {
 	e       *Engine
 	file    *logFile
 	end     int64 // where the next group goes
+	ended   bool  // the file has its END group
 	alloc   int64 // how far space is allocated
 	number  uint64
 	crc     uint32 // of the last group
@@ -121,7 +122,7 @@ func (c *committer) gather(ops []*op) (group, map[uint64]bool) {
 			c.schemas[o.schema.id], fresh[o.schema.id] = true, true
 			c.put(entry{Header: shardlog.Header{Kind: kindSchema}, schema: o.schema.id}, o.schema.bytes)
 		}
-		o.offset = c.put(entry{Header: o.header, id: o.id, pos: o.pos, schema: o.schemaID()}, o.payload)
+		o.offset = c.put(entry{Header: o.header, id: o.id, pos: o.pos, schema: o.schemaID()}, o.payload.parts...)
 	}
 	clear(states)
 	return group{file: c.file.id, number: c.number + 1, prev: c.crc, length: uint32(len(c.buf) - groupHeader)}, fresh //nolint:gosec // below maxGroup
@@ -135,11 +136,14 @@ func (o *op) schemaID() uint64 {
 }
 
 // put appends an entry to the group and returns its payload's offset in it.
-func (c *committer) put(e entry, payload []byte) int64 {
+func (c *committer) put(e entry, payload ...[]byte) int64 {
 	start := len(c.buf)
 	c.buf = beginEntry(c.buf, e)
 	at := len(c.buf)
-	c.buf = endEntry(append(c.buf, payload...), start)
+	for _, b := range payload {
+		c.buf = append(c.buf, b...)
+	}
+	c.buf = endEntry(c.buf, start)
 	return int64(at)
 }
 
@@ -221,7 +225,7 @@ func (s *staged) decide(o *op) {
 	if o.kind != shardlog.KindOpen {
 		o.header.N = s.N + 1
 	}
-	o.header.Chain = shardlog.Chain(s.Chain, o.crc)
+	o.header.Chain = shardlog.Chain(s.Chain, o.payload.crc)
 	s.State = s.Apply(o.header, o.pos)
 }
 
@@ -329,17 +333,13 @@ func (e *Engine) poisoned() error {
 func (c *committer) publish(ops []*op) {
 	c.e.mu.Lock()
 	defer c.e.mu.Unlock()
-	touched := map[*logState]bool{}
 	for _, o := range ops {
 		if o.err == nil && !o.noop {
-			touched[c.e.apply(o, c.file, c.number)] = true
+			c.e.apply(o, c.file, c.number).notify()
 		}
 	}
 	if len(c.e.files) > 1 && c.e.files[0].live == 0 {
 		c.e.nudge()
-	}
-	for l := range touched {
-		l.notify()
 	}
 }
 
@@ -363,7 +363,7 @@ func (e *Engine) apply(o *op, file *logFile, number uint64) *logState {
 	l.State = l.Apply(o.header, o.pos)
 	if o.kind == shardlog.KindData {
 		r := &ref{
-			pos: o.pos, epoch: o.epoch, file: file, offset: o.offset, size: len(o.payload), prev: o.prev,
+			pos: o.pos, epoch: o.epoch, file: file, offset: o.offset, size: o.payload.size, prev: o.prev,
 			chain: o.header.Chain, arrival: millis(o.header.Arrival), schema: o.schema,
 		}
 		l.refs = append(l.refs, r)
@@ -391,9 +391,12 @@ func (c *committer) resolve(ops []*op, err error) {
 
 // roll ends the file and begins the next one, with the state of every log.
 func (c *committer) roll() error {
-	c.buf = append(c.buf[:0], make([]byte, groupHeader)...)
-	if err := c.write(group{file: c.file.id, number: c.number + 1, prev: c.crc, flags: flagEnd}); err != nil {
-		return err
+	if !c.ended { // else the next file could not be made then
+		c.buf = append(c.buf[:0], make([]byte, groupHeader)...)
+		if err := c.write(group{file: c.file.id, number: c.number + 1, prev: c.crc, flags: flagEnd}); err != nil {
+			return err
+		}
+		c.ended = true
 	}
 	c.free()
 	h := fileHeader{id: c.file.id + 1, prev: c.file.id, valid: uint64(c.end)} //nolint:gosec // an offset
@@ -446,7 +449,7 @@ func (c *committer) begin(h fileHeader) error {
 	c.e.files = append(c.e.files, f)
 	c.e.mu.Unlock()
 	c.e.nudge()
-	c.file, c.end, c.alloc = f, headerSize+g.size(), 0
+	c.file, c.end, c.alloc, c.ended = f, headerSize+g.size(), 0, false
 	c.number, c.crc = g.number, g.crc
 	c.schemas = map[uint64]bool{}
 	return nil

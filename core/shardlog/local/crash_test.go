@@ -16,6 +16,7 @@ import (
 	"github.com/penstock/penstock/core/shardlog"
 	"github.com/penstock/penstock/core/shardlog/shardlogtest"
 	"github.com/penstock/penstock/core/vfs"
+	"github.com/penstock/penstock/core/vfs/vfstest"
 )
 
 // history is what a workload was told.
@@ -26,8 +27,6 @@ type history struct {
 	created bool
 	deleted bool // or the deletion was asked for
 }
-
-var errPower = errors.New("power cut")
 
 // appendTrimReopen appends, trims and reopens until something fails, and records what it was told.
 func appendTrimReopen(ctx context.Context, fs vfs.FS, cfg Config, h *history) {
@@ -115,13 +114,8 @@ func TestPowerCutsAtEveryCall(t *testing.T) {
 		for n := int64(1); ; n++ {
 			mem := vfs.NewMem()
 			h := &history{maybe: map[int64]bool{}}
-			var calls atomic.Int64
-			mem.Fail(func(op, _ string) error {
-				if op != "read" && op != "open" && calls.Add(1) >= n {
-					return errPower
-				}
-				return nil
-			})
+			cut := vfstest.At(n)
+			mem.Fail(cut.Fail)
 			appendTrimReopen(t.Context(), mem, cfg, h)
 			for seed := range seeds(6) {
 				rng := rand.New(rand.NewPCG(uint64(n), uint64(seed)))
@@ -134,7 +128,7 @@ func TestPowerCutsAtEveryCall(t *testing.T) {
 				}
 				states++
 			}
-			if calls.Load() < n {
+			if !cut.Came() {
 				break
 			}
 		}

@@ -124,7 +124,7 @@ func (c *cursor) next() (place, error) {
 	if l.Sealed {
 		return place{}, io.EOF
 	}
-	return place{wait: l.changed}, nil
+	return place{wait: l.wait()}, nil
 }
 
 // open reads the next block of a segment.

@@ -3,16 +3,15 @@ package local
 import (
 	"fmt"
 	"hash/maphash"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strconv"
-	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/penstock/penstock/core/vfs"
+	"github.com/penstock/penstock/core/vfs/vfstest"
 )
 
 // number is the size of a campaign: that of an environment variable, or another.
@@ -49,18 +48,13 @@ func TestPowerCutsAtEveryCallOfEveryWorkload(t *testing.T) {
 		}
 		runs++
 		for n := int64(1); ; n++ {
-			var calls atomic.Int64
-			d := newDriver(w.cfg, func(op, _ string) error {
-				if op != "read" && op != "open" && calls.Add(1) >= n {
-					return errPower
-				}
-				return nil
-			})
+			cut := vfstest.At(n)
+			d := newDriver(w.cfg, cut.Fail)
 			err := d.run(t.Context(), w.steps)
 			points++
-			s, u := cutStates(t, d, w, n)
+			s, u := cutStates(t, d, w, cut, n)
 			states, distinct = states+s, distinct+u
-			if calls.Load() < n {
+			if !cut.Came() {
 				require.NoError(t, err, w.name)
 				break
 			}
@@ -70,19 +64,11 @@ func TestPowerCutsAtEveryCallOfEveryWorkload(t *testing.T) {
 }
 
 // cutStates checks what a power cut may leave of a workload that was stopped at its n-th call.
-func cutStates(t *testing.T, d *driver, w workload, n int64) (states, distinct int) {
+func cutStates(t *testing.T, d *driver, w workload, cut *vfstest.Cut, n int64) (states, distinct int) {
 	t.Helper()
 	seen := map[uint64]bool{}
 	for seed := range uint64(22) {
-		var left *vfs.Mem
-		switch seed {
-		case 0:
-			left = d.fs.CrashClone(nil)
-		case 1:
-			left = d.fs.Clone()
-		default:
-			left = d.fs.CrashClone(rand.New(rand.NewPCG(uint64(n), seed)))
-		}
+		left := cut.Left(d.fs, seed)
 		states++
 		if h := imageHash(t, left); seen[h] {
 			continue

@@ -11,6 +11,7 @@ import (
 	"github.com/penstock/penstock/core/shardlog"
 	"github.com/penstock/penstock/core/shardlog/shardlogtest"
 	"github.com/penstock/penstock/core/vfs"
+	"github.com/penstock/penstock/core/vfs/vfstest"
 )
 
 // step is one thing that a workload does to the engine.
@@ -139,7 +140,7 @@ func (d *driver) do(ctx context.Context, s step) error {
 		old := d.fs
 		d.fs = old.Clone()
 		d.fs.Fail(d.fail)
-		old.Fail(func(string, string) error { return errPower })
+		old.Fail(func(string, string) error { return vfstest.ErrCut })
 		d.left = append(d.left, d.e)
 		d.e = nil
 		return d.open(ctx)
@@ -149,7 +150,7 @@ func (d *driver) do(ctx context.Context, s step) error {
 
 // fatal is err where it leaves the engine in doubt.
 func fatal(err error) error {
-	if errors.Is(err, shardlog.ErrUnknown) || errors.Is(err, errWrong) || errors.Is(err, shardlog.ErrCorrupt) || errors.Is(err, errPower) {
+	if errors.Is(err, shardlog.ErrUnknown) || errors.Is(err, errWrong) || errors.Is(err, shardlog.ErrCorrupt) || errors.Is(err, vfstest.ErrCut) {
 		return err
 	}
 	return nil

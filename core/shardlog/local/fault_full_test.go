@@ -2,6 +2,8 @@ package local
 
 import (
 	"context"
+	"io/fs"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -185,6 +187,107 @@ func TestAFullDiskMovesItsLogToSegmentsInTheReserve(t *testing.T) {
 		require.NoError(t, err, "segments were deleted")
 		require.NoError(t, d.put(t.Context(), d.puts, &d.acked, 4000))
 		d.check(t)
+		require.NoError(t, d.e.Close())
+	})
+}
+
+// TestAFileEndsOnceWhileNoFurtherOneCanBeMade: the disk is full just when the log goes on to its next file.
+func TestAFileEndsOnceWhileNoFurtherOneCanBeMade(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &fullDisk{fs: vfs.NewMem(), cfg: Config{FileSize: 64 << 10, HotTail: 1}}
+		d.open(t)
+		require.NoError(t, d.e.Create(t.Context(), "control"))
+		require.NoError(t, d.e.Create(t.Context(), "puts"))
+		d.claim(t, 1)
+		d.fs.Fail(func(op, name string) error {
+			if op == "create" {
+				return &fs.PathError{Op: op, Path: name, Err: syscall.ENOSPC}
+			}
+			return nil
+		})
+		for d.put(t.Context(), d.puts, &d.acked, 1000) == nil {
+		}
+		for range 100 {
+			require.ErrorIs(t, d.put(t.Context(), d.puts, &d.acked, 1), shardlog.ErrFull)
+		}
+		ends := func() (out []int) {
+			d.e.mu.Lock()
+			defer d.e.mu.Unlock()
+			for _, f := range d.e.files {
+				s, err := scan(f.f)
+				require.NoError(t, err)
+				n := 0
+				for off := int64(headerSize); ; {
+					g, _, err := s.group(off)
+					if err != nil {
+						break
+					}
+					if g.flags&flagEnd != 0 {
+						n++
+					}
+					off += g.size()
+				}
+				out = append(out, n)
+			}
+			return out
+		}
+		require.Equal(t, []int{1}, ends())
+
+		// What a power cut leaves then is a log as good as any other.
+		cut := *d
+		cut.fs = d.fs.CrashClone(nil)
+		cut.open(t)
+		cut.check(t)
+		require.NoError(t, cut.e.Close())
+
+		d.fs.Fail(nil)
+		time.Sleep(reserveRetry)
+		require.NoError(t, d.put(t.Context(), d.puts, &d.acked, 1000))
+		require.Equal(t, []int{1, 0}, ends())
+		d.check(t)
+		require.NoError(t, d.e.Close())
+		d.open(t)
+		d.check(t)
+		require.NoError(t, d.e.Close())
+	})
+}
+
+// TestAFileThatEndsMoreThanOnceIsRead, as earlier versions left it behind a full disk.
+func TestAFileThatEndsMoreThanOnceIsRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &fullDisk{fs: vfs.NewMem(), cfg: Config{FileSize: 64 << 10, HotTail: 1}}
+		d.open(t)
+		require.NoError(t, d.e.Create(t.Context(), "control"))
+		require.NoError(t, d.e.Create(t.Context(), "puts"))
+		d.claim(t, 1)
+		require.NoError(t, d.put(t.Context(), d.puts, &d.acked, 10))
+		synctest.Wait()
+		name := d.e.files[0].name
+		text := d.fs.Get(name)
+		sc, err := scan(d.e.files[0].f)
+		require.NoError(t, err)
+		var last group
+		off := int64(headerSize)
+		for {
+			g, _, err := sc.group(off)
+			if err != nil {
+				break
+			}
+			last, off = g, off+g.size()
+		}
+		text = text[:off]
+		for range 3 {
+			g := group{file: last.file, number: last.number + 1, prev: last.crc, flags: flagEnd}
+			b := make([]byte, g.size())
+			g.seal(b)
+			text, last = append(text, b...), g
+		}
+		cut := *d
+		cut.fs = d.fs.CrashClone(nil)
+		cut.fs.Set(name, text)
+		cut.open(t)
+		cut.check(t)
+		require.NoError(t, cut.e.Close())
 		require.NoError(t, d.e.Close())
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"hash/crc32"
 	"io"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 
@@ -155,8 +156,9 @@ func FuzzPayload(f *testing.F) {
 	batch := shardlogtest.Batch(1, 1, 2, 3)
 	enc, err := newEncoder(batch.Rows.Schema())
 	require.NoError(f, err)
-	payload, _, err := enc.append(nil, batch.Rows)
+	made, err := enc.encode(batch.Rows)
 	require.NoError(f, err)
+	payload := slices.Concat(made.parts...)
 	f.Add(enc.bytes, payload)
 	f.Add([]byte{}, payload)
 	f.Fuzz(func(t *testing.T, schema, b []byte) {

@@ -20,8 +20,7 @@ type op struct {
 	floor   shardlog.Pos // of a trim within segments: behind the last entry that goes; 0 if it was not looked up
 	batch   shardlog.Batch
 	schema  *schema
-	payload []byte
-	crc     uint32
+	payload payload
 	future  *shardlog.Future
 
 	// What the committer decided.
@@ -34,7 +33,7 @@ type op struct {
 }
 
 // cost is about how many bytes an op adds to its group.
-func (o *op) cost() int64 { return entryFixed + int64(len(o.id)+len(o.payload)) }
+func (o *op) cost() int64 { return entryFixed + int64(len(o.id)+o.payload.size) }
 
 // submit queues an op. Its future may be resolved already.
 func (e *Engine) submit(o *op) *shardlog.Future {

@@ -275,7 +275,8 @@ func (r *recovery) entry(en entry, file *logFile, offset int64, number uint64) e
 	if l == nil && en.Kind != kindCreate {
 		return fmt.Errorf("entry of log %s, which does not exist", en.id)
 	}
-	o := &op{kind: en.Kind, id: en.id, epoch: en.Epoch, pos: en.pos, header: en.Header, offset: offset, payload: en.payload}
+	o := &op{kind: en.Kind, id: en.id, epoch: en.Epoch, pos: en.pos, header: en.Header, offset: offset}
+	o.payload.size = len(en.payload)
 	switch en.Kind {
 	case shardlog.KindOpen, shardlog.KindData, shardlog.KindSeal:
 		if !l.Counts(en.Header) {

@@ -17,6 +17,7 @@ import (
 const (
 	messageHeaderType = 6
 	messageHeader     = 8
+	messageBodyLength = 10
 	messageMetadata   = 12
 
 	schemaFields   = 6

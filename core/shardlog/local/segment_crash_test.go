@@ -14,6 +14,7 @@ import (
 	"github.com/penstock/penstock/core/shardlog"
 	"github.com/penstock/penstock/core/shardlog/shardlogtest"
 	"github.com/penstock/penstock/core/vfs"
+	"github.com/penstock/penstock/core/vfs/vfstest"
 )
 
 // toSegments makes nearly everything go to segments at once: of log "own" to its own, of the others to shared ones.
@@ -163,13 +164,8 @@ func TestPowerCutsWhileSegmentsAreMade(t *testing.T) {
 	for n := int64(1); ; n += step {
 		mem := vfs.NewMem()
 		h := told{}
-		var calls atomic.Int64
-		mem.Fail(func(op, _ string) error {
-			if op != "read" && op != "open" && calls.Add(1) >= n {
-				return errPower
-			}
-			return nil
-		})
+		cut := vfstest.At(n)
+		mem.Fail(cut.Fail)
 		segmentWorkload(t.Context(), mem, toSegments(), h)
 		for seed := range seeds(6) {
 			rng := rand.New(rand.NewPCG(uint64(n), uint64(seed)))
@@ -182,7 +178,7 @@ func TestPowerCutsWhileSegmentsAreMade(t *testing.T) {
 			}
 			states++
 		}
-		if calls.Load() < n {
+		if !cut.Came() {
 			break
 		}
 	}

@@ -62,7 +62,7 @@ func TestASegmentIsAnArrowFile(t *testing.T) {
 	for _, compression := range []string{"none", "lz4", "zstd"} {
 		t.Run(compression, func(t *testing.T) {
 			dir := t.TempDir()
-			e := open(t, vfs.OS{}, dir, Config{FileSize: 1 << 20, LogSize: 1, OwnSegment: 1, Compression: compression})
+			e := open(t, vfs.OS{}, dir, Config{FileSize: 1 << 20, GroupSize: 64 << 10, LogSize: 1, OwnSegment: 1, Compression: compression})
 			fill(t, e, "log", 5_000)
 			names := onDisk(t, dir)
 			require.NotEmpty(t, names)
@@ -94,7 +94,7 @@ func TestASegmentIsAnArrowFile(t *testing.T) {
 
 func TestTheFooterHoldsTheIndex(t *testing.T) {
 	dir := t.TempDir()
-	e := open(t, vfs.OS{}, dir, Config{FileSize: 1 << 20, LogSize: 1, OwnSegment: 1})
+	e := open(t, vfs.OS{}, dir, Config{FileSize: 1 << 20, GroupSize: 64 << 10, LogSize: 1, OwnSegment: 1})
 	fill(t, e, "log", 4_000)
 	for _, name := range onDisk(t, dir) {
 		side, err := os.ReadFile(indexName(name))
@@ -129,7 +129,7 @@ func TestPyarrowReadsSegments(t *testing.T) {
 	}
 	dir := t.TempDir()
 	for _, compression := range []string{"none", "lz4", "zstd"} {
-		e := open(t, vfs.OS{}, filepath.Join(dir, compression), Config{FileSize: 1 << 20, LogSize: 1, OwnSegment: 1, Compression: compression})
+		e := open(t, vfs.OS{}, filepath.Join(dir, compression), Config{FileSize: 1 << 20, GroupSize: 64 << 10, LogSize: 1, OwnSegment: 1, Compression: compression})
 		fill(t, e, "log", 5_000)
 		names := onDisk(t, filepath.Join(dir, compression))
 		script := `

@@ -18,7 +18,7 @@ type logState struct {
 	base    shardlog.Pos  // of the last DATA entry before refs, trimmed or in a segment; 0 if there is none
 	refs    []*ref        // the others, in the commit log, in order
 	damage  []error       // of its segments, found when they were opened
-	changed chan struct{} // closed when anything here changed, and replaced
+	changed chan struct{} // closed when anything here changed; nil while nobody waits
 }
 
 // ref says where a DATA entry is stored.
@@ -35,11 +35,21 @@ type ref struct {
 	hot     arrow.Record // nil when it is to be read from the file
 }
 
-func newLogState() *logState { return &logState{trim: 1, changed: make(chan struct{})} }
+func newLogState() *logState { return &logState{trim: 1} }
+
+// wait returns what is closed at the next change.
+func (l *logState) wait() <-chan struct{} {
+	if l.changed == nil {
+		l.changed = make(chan struct{})
+	}
+	return l.changed
+}
 
 func (l *logState) notify() {
-	close(l.changed)
-	l.changed = make(chan struct{})
+	if l.changed != nil {
+		close(l.changed)
+		l.changed = nil
+	}
 }
 
 func (l *logState) tail() shardlog.Tail {

@@ -24,16 +24,16 @@ func (w *writer) Append(expect shardlog.Pos, b shardlog.Batch) *shardlog.Future 
 	if err := w.check(b); err != nil {
 		return refused(err)
 	}
-	s, payload, crc, err := w.e.codecs.encode(b.Rows)
+	s, payload, err := w.e.codecs.encode(b.Rows)
 	if err != nil {
 		return refused(err)
 	}
-	if len(payload) > maxPayload {
-		return refused(fmt.Errorf("a batch of %d bytes, the log takes %d: %w", len(payload), maxPayload, core.ErrInvalid))
+	if payload.size > maxPayload {
+		return refused(fmt.Errorf("a batch of %d bytes, the log takes %d: %w", payload.size, maxPayload, core.ErrInvalid))
 	}
 	b.Rows.Retain()
 	return w.e.submit(&op{
-		kind: shardlog.KindData, id: w.id, epoch: w.epoch, expect: expect, batch: b, schema: s, payload: payload, crc: crc,
+		kind: shardlog.KindData, id: w.id, epoch: w.epoch, expect: expect, batch: b, schema: s, payload: payload,
 	})
 }
 

@@ -1,6 +1,7 @@
 package lake
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -73,8 +74,12 @@ func (l Layout) Columns() []string {
 	return out
 }
 
-// Validate returns what is wrong with l.
+// Validate returns all that is wrong with l.
 func (l Layout) Validate() error {
+	return errors.Join(l.validatePrefix(), l.Late.validate(l.PartitionBy), l.Format.validate())
+}
+
+func (l Layout) validatePrefix() error {
 	e, err := prefix.Parse(l.Prefix)
 	if err != nil {
 		return err
@@ -84,16 +89,17 @@ func (l Layout) Validate() error {
 			return fmt.Errorf("prefix names the partition key %s, which partition_keys does not have: add partition_keys: {%s: <column>}: %w", k, k, core.ErrInvalid)
 		}
 	}
-	if err := l.Late.validate(l.PartitionBy); err != nil {
-		return err
-	}
+	return nil
+}
+
+func (f Format) validate() error {
 	switch {
-	case l.Format.Parquet != nil && l.Format.NDJSON != nil:
+	case f.Parquet != nil && f.NDJSON != nil:
 		return fmt.Errorf("format: choose one of parquet and ndjson: %w", core.ErrInvalid)
-	case l.Format.Parquet != nil:
-		return l.Format.Parquet.Validate()
-	case l.Format.NDJSON != nil:
-		return l.Format.NDJSON.Validate()
+	case f.Parquet != nil:
+		return f.Parquet.Validate()
+	case f.NDJSON != nil:
+		return f.NDJSON.Validate()
 	}
 	return nil
 }

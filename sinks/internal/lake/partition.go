@@ -19,9 +19,13 @@ type partitioner struct {
 	expr   *prefix.Expr
 	random string
 	unit   int64               // milliseconds within which the prefix is the same; 0: it has no time
-	cache  map[slot]*partition // bounded by what a plan may have of outputs, and a little more
+	most   int                 // partitions; 0: no bound
+	cache  map[slot]*partition // at most cachedSlots
 	by     map[place]*partition
+	mark   int64 // of the record in hand
 }
+
+const cachedSlots = 8 * connectors.MaxOutputs
 
 // slot is what the prefix of a row depends on.
 type slot struct {
@@ -33,10 +37,10 @@ type slot struct {
 
 // partition is the rows of one prefix, but for the late ones where these have a file of their own.
 type partition struct {
-	prefix string
-	late   bool
-	rows   []int32 // of the batch in hand
-	file   *file
+	place
+	rows []int32 // of the batch in hand
+	file *file
+	mark int64 // of the last record that has rows in it
 }
 
 // place tells partitions apart.
@@ -45,38 +49,92 @@ type place struct {
 	late   bool
 }
 
-func newPartitioner(l Layout, random string) (*partitioner, error) {
+func newPartitioner(l Layout, random string, most int) (*partitioner, error) {
 	e, err := prefix.Parse(l.Prefix)
 	if err != nil {
 		return nil, err
 	}
-	return &partitioner{l, e, random, e.Unit().Milliseconds(), map[slot]*partition{}, map[place]*partition{}}, nil
+	return &partitioner{l, e, random, e.Unit().Milliseconds(), most, map[slot]*partition{}, map[place]*partition{}, 0}, nil
 }
 
 // split notes in each partition which rows of b are its own, and returns the partitions that have any. A row whose
-// partition column holds no time is refused.
+// partition column holds no time is refused, and so are rows of a record beyond what a plan has of outputs. Where there
+// would be more partitions than there may be, nothing is noted and the error is a connectors.OutputsError.
 func (p *partitioner) split(b core.Batch, v *connectors.Verdicts) ([]*partition, error) {
+	slots, err := p.slots(b)
+	if err != nil {
+		return nil, err
+	}
+	handles := b.Handles()
+	var out []*partition
+	var last *partition
+	var lastSlot slot
+	var begin, apart int // of the row's record: its first row, and how many partitions have rows of it
+	for i := range int(b.NumRows()) {
+		if i == 0 || handles.Value(i) != handles.Value(begin) {
+			begin, apart = i, 0
+			p.mark++
+		}
+		s, ok := slots(i, v)
+		if !ok {
+			continue
+		}
+		if last == nil || s != lastSlot {
+			last, lastSlot = p.partition(s, b, i), s
+		}
+		if last.mark != p.mark {
+			if apart++; apart > connectors.MaxOutputs {
+				v.Refuse(b, i, "too_many_outputs", fmt.Sprintf("the record's rows belong to more than %d partitions", connectors.MaxOutputs))
+				continue
+			}
+			if !p.note(last) {
+				for _, q := range out {
+					q.rows = q.rows[:0]
+				}
+				return nil, &connectors.OutputsError{Rows: begin}
+			}
+			last.mark = p.mark
+		}
+		if len(last.rows) == 0 {
+			out = append(out, last)
+		}
+		last.rows = append(last.rows, int32(i)) //nolint:gosec // an index in a batch
+	}
+	return out, nil
+}
+
+// note makes a partition one of the flush's own; false when there are as many as there may be.
+func (p *partitioner) note(part *partition) bool {
+	if p.by[part.place] != nil {
+		return true
+	}
+	if p.most > 0 && len(p.by) >= p.most {
+		return false
+	}
+	p.by[part.place] = part
+	return true
+}
+
+// slots tells the slot of a row; false where the row is refused.
+func (p *partitioner) slots(b core.Batch) (func(i int, v *connectors.Verdicts) (slot, bool), error) {
 	times, err := p.times(b)
 	if err != nil {
 		return nil, err
 	}
 	keys, arrivals := p.keys(b), b.Arrivals()
-	var out []*partition
-	var last *partition
-	var lastSlot slot
-	for i := range int(b.NumRows()) {
-		var s slot
+	return func(i int, v *connectors.Verdicts) (s slot, ok bool) {
 		if p.unit > 0 || p.layout.Late != nil {
 			ms, state := times(i)
 			if state == timeBad {
-				v.Refuse(b, i, "bad_partition", fmt.Sprintf("column %s holds no time that RFC 3339 knows; use parse_timestamp", p.layout.PartitionBy))
-				continue
+				v.Refuse(b, i, "bad_partition", fmt.Sprintf("partition_by: %.60q in column %s is no RFC 3339 time: make a timestamp of it with a parse_timestamp stage",
+					column(b, p.layout.PartitionBy).ValueStr(i), p.layout.PartitionBy))
+				return s, false
 			}
 			s.noTime = state == timeNull
 			if !s.noTime && p.layout.Late.is(int64(arrivals.Value(i)), ms) {
 				if p.layout.Late.To == lateDeadLetter {
 					v.Refuse(b, i, "late", fmt.Sprintf("it arrived %s after its %s; late: {after: %s} sends such rows here", time.Duration(int64(arrivals.Value(i))-ms)*time.Millisecond, p.layout.PartitionBy, p.layout.Late.After))
-					continue
+					return s, false
 				}
 				s.late = true
 			}
@@ -87,15 +145,8 @@ func (p *partitioner) split(b core.Batch, v *connectors.Verdicts) ([]*partition,
 		for _, k := range keys {
 			s.keys += k(i)
 		}
-		if last == nil || s != lastSlot {
-			last, lastSlot = p.partition(s, b, i), s
-		}
-		if len(last.rows) == 0 {
-			out = append(out, last)
-		}
-		last.rows = append(last.rows, int32(i)) //nolint:gosec // an index in a batch
-	}
-	return out, nil
+		return s, true
+	}, nil
 }
 
 func floorDiv(a, b int64) int64 {
@@ -106,7 +157,7 @@ func floorDiv(a, b int64) int64 {
 	return q
 }
 
-// partition is that of a slot; row i of b is in it.
+// partition is that of a slot; row i of b is in it. One that is not noted yet is new.
 func (p *partitioner) partition(s slot, b core.Batch, i int) *partition {
 	if got := p.cache[s]; got != nil {
 		return got
@@ -121,8 +172,10 @@ func (p *partitioner) partition(s slot, b core.Batch, i int) *partition {
 	at := place{p.expr.Eval(values), s.late}
 	got := p.by[at]
 	if got == nil {
-		got = &partition{prefix: at.prefix, late: at.late}
-		p.by[at] = got
+		return &partition{place: at}
+	}
+	if len(p.cache) >= cachedSlots {
+		clear(p.cache)
 	}
 	p.cache[s] = got
 	return got

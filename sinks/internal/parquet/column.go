@@ -90,6 +90,22 @@ func (c *column) held() int64 {
 	return n
 }
 
+// encoded is about how many bytes the chunk will have. A codec halves what is not compressed yet, more or less.
+func (c *column) encoded() int64 {
+	open := int64(len(c.plain) + len(c.defs)/8)
+	if c.dict != nil {
+		open += int64(len(c.dict.plain) + len(c.index)*bits.Len(uint(len(c.dict.hashes)))/8)
+	}
+	n := open
+	if c.codec.CompressionCodec() != format.Uncompressed {
+		n /= 2
+	}
+	for _, p := range c.pages {
+		n += p.held.Load()
+	}
+	return n
+}
+
 // close ends the open page.
 func (c *column) close() error {
 	n := len(c.defs)

@@ -7,7 +7,6 @@ import (
 	"github.com/parquet-go/parquet-go/compress"
 	"github.com/parquet-go/parquet-go/compress/gzip"
 	"github.com/parquet-go/parquet-go/compress/snappy"
-	"github.com/parquet-go/parquet-go/compress/zstd"
 
 	"github.com/penstock/penstock/core"
 )
@@ -42,9 +41,6 @@ func (c Config) rowGroupRows() int64 {
 	}
 	return c.RowGroupRows
 }
-
-// zstdCodec is shared because its encoders are pooled in it: each holds several hundred kilobytes.
-var zstdCodec = &zstd.Codec{Level: zstd.SpeedFastest, Concurrency: 1}
 
 func (c Config) codec() (compress.Codec, error) {
 	switch c.Compression {

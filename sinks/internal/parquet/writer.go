@@ -146,6 +146,17 @@ func (w *Writer) Flush() error {
 	return w.out.Flush()
 }
 
+// Yield ends the row group that is open, and gives the memory up that the next one would use again.
+func (w *Writer) Yield() error {
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	for _, c := range w.cols {
+		c.levels, c.plain, c.index = levels{}, nil, nil
+	}
+	return nil
+}
+
 func (w *Writer) writeChunk(c *column) (format.ColumnChunk, error) {
 	start := w.offset
 	var sizes []pageSize
@@ -176,6 +187,15 @@ func (w *Writer) SetMetadata(key, value string) error {
 
 // Rows is how many were written.
 func (w *Writer) Rows() int64 { return w.rows }
+
+// Size estimates how many bytes the file has so far, its open row group included.
+func (w *Writer) Size() int64 {
+	n := w.offset
+	for _, c := range w.cols {
+		n += c.encoded()
+	}
+	return n
+}
 
 // Held estimates the memory of the row group that is open.
 func (w *Writer) Held() int64 {

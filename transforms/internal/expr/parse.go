@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/agnivade/levenshtein"
 	"github.com/apache/arrow/go/v17/arrow"
 
 	"github.com/penstock/penstock/core"
@@ -117,14 +116,8 @@ func (e *Expr) bind(in *arrow.Schema, strict bool) (*Program, error) {
 // unknown says that there is no such thing and which one may be meant.
 func unknown(what, name string, have []string) string {
 	have = slices.DeleteFunc(have, core.IsHidden)
-	best, distance := "", len(name)/2+1
-	for _, h := range have {
-		if d := levenshtein.ComputeDistance(name, h); d < distance {
-			best, distance = h, d
-		}
-	}
 	msg := fmt.Sprintf("unknown %s %q (have %s)", what, name, strings.Join(have, ", "))
-	if best != "" {
+	if best := core.Meant(name, have); best != "" {
 		msg += "; did you mean " + best + "?"
 	}
 	return msg

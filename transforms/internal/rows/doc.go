@@ -1,2 +1,2 @@
-// Package rows selects rows of batches, hidden columns included, and swaps columns. It does not judge them.
+// Package rows swaps columns of batches, hidden ones included. It does not judge them.
 package rows

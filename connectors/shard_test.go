@@ -1,0 +1,90 @@
+package connectors
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/penstock/penstock/connectors/lease"
+	"github.com/penstock/penstock/core"
+	"github.com/penstock/penstock/core/control"
+	"github.com/penstock/penstock/core/memory"
+)
+
+// blind is a store that cannot read checkpoints.
+type blind struct{ lease.Store }
+
+var errBlind = errors.New("unreadable")
+
+func (b blind) Get(ctx context.Context, key string) (control.Row, bool, error) {
+	if strings.Contains(key, "/shards/") {
+		return control.Row{}, false, errBlind
+	}
+	return b.Store.Get(ctx, key)
+}
+
+func TestALeaseIsGivenUpWhereItsShardCannotBeRead(t *testing.T) {
+	store := control.NewScratch()
+	var events []string
+	w, err := NewWorker(WorkerConfig{
+		Pipeline: "p", Program: &Program{Spec: "spec", SpecText: []byte("{}")}, Source: &tides{shards: []Shard{{ID: "a"}}},
+		Store: blind{store}, Lease: lease.Config{Owner: "me", Failover: time.Hour},
+		Events: &Events{Lease: func(_ core.ShardID, what string) { events = append(events, what) }},
+	})
+	require.NoError(t, err)
+	require.ErrorIs(t, w.Run(t.Context()), errBlind)
+	require.Equal(t, []string{"held", "released"}, events)
+	_, err = lease.NewManager(store, lease.Config{Owner: "another", Failover: time.Hour}).Take(t.Context(), w.keys.lease(w.incarnation, "tides", "a"))
+	require.NoError(t, err)
+}
+
+// pausing is a reader whose batches come after a pause.
+type pausing time.Duration
+
+func (p pausing) Next(ctx context.Context) (core.Batch, error) {
+	if err := pause(ctx, time.Duration(p)); err != nil {
+		return core.Batch{}, err
+	}
+	return rawBatch("s", 0, []string{"a", "b"}), nil
+}
+
+func (pausing) Close() error { return nil }
+
+// TestABatchIsAccountedForWheneverItComes also has it come at the moment when its room is given back.
+func TestABatchIsAccountedForWheneverItComes(t *testing.T) {
+	for _, wait := range []time.Duration{0, tipWait - 1, tipWait, tipWait + 1} {
+		for range 300 {
+			synctest.Test(t, func(t *testing.T) {
+				budget, err := memory.New(memory.Min)
+				require.NoError(t, err)
+				s := &session{w: &Worker{memory: budget.Holder()}}
+				raw, room, err := s.next(t.Context(), pausing(wait))
+				require.NoError(t, err)
+				defer raw.Release()
+				synctest.Wait() // for whoever gives back what was taken before
+				reading, _ := budget.Used()
+				require.Equal(t, 2*raw.Bytes+64*raw.NumRows(), reading, "after %s", wait)
+				room.Give()
+				reading, _ = budget.Used()
+				require.Zero(t, reading)
+			})
+		}
+	}
+}
+
+func TestAReaderThatFailsHoldsNothing(t *testing.T) {
+	budget, err := memory.New(memory.Min)
+	require.NoError(t, err)
+	s := &session{w: &Worker{memory: budget.Holder()}}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, _, err = s.next(ended, pausing(time.Hour))
+	require.ErrorIs(t, err, context.Canceled)
+	reading, _ := budget.Used()
+	require.Zero(t, reading)
+}

@@ -1,0 +1,45 @@
+//go:build linux
+
+package clients
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// alone runs a shell in a network of its own, in which the ports that the documentation names are free.
+const alone = `import fcntl, os, socket, struct, sys
+fcntl.ioctl(socket.socket(), 0x8914, struct.pack("16sH22x", b"lo", 0x41))  # SIOCSIFFLAGS: the loopback is up and running
+os.execvp("bash", ["bash", "-O", "expand_aliases", "-e", *sys.argv[1:]])`
+
+// TestTheWalkThroughOfTheKinesisAPI types what docs/kinesis-api.md says, word for word.
+func TestTheWalkThroughOfTheKinesisAPI(t *testing.T) {
+	py := python(t)
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "kinesis-api.md"))
+	require.NoError(t, err)
+	walk := regexp.MustCompile("(?s)```\n(.*?)```").FindSubmatch(page)
+	require.NotNil(t, walk)
+	penstock, err := binary()
+	require.NoError(t, err)
+	dir := t.TempDir()
+	script := filepath.Join(dir, "walk")
+	require.NoError(t, os.WriteFile(script, []byte("trap 'kill %1; wait %1' EXIT\n"+string(walk[1])+"penstock tail clicks\n"), 0o600))
+	cmd := exec.CommandContext(t.Context(), "unshare", "--net", "--map-root-user", py, "-c", alone, script) //nolint:gosec // the tests' own
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "PATH="+strings.Join([]string{filepath.Dir(penstock), filepath.Dir(py), os.Getenv("PATH")}, ":"))
+	cmd.WaitDelay = time.Minute // for a server that was left running
+	said, err := cmd.CombinedOutput()
+	t.Logf("%s", said)
+	require.NoError(t, err)
+	require.Regexp(t, `"Data": "eyJuIjoxfQo="`, string(said), "get-records has what put-record put, a line with its end")
+	require.Regexp(t, `"PartitionKey": "a"`, string(said))
+	require.Regexp(t, `"ShardId": "shardId-000000000000"`, string(said))
+	require.Regexp(t, `"MillisBehindLatest": 0`, string(said))
+}

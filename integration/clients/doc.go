@@ -1,0 +1,20 @@
+// Package clients runs AWS's own clients against the server: the SDKs for Python, Go, JavaScript and Java, the command
+// line, and the Kinesis Client Library. They are fetched once, at pinned versions, by package servers.
+//
+// The one idea: a client program knows how its SDK is used and nothing of what is right. Each is called as
+//
+//	PROGRAM ENDPOINT STREAM CORPUS TOLD old|new
+//
+// makes the stream with 4 shards, puts the records of CORPUS (one a line: key and data in base64, explicit hash key),
+// reads them with iterators of all types, provokes every exception, catches it as the class that its SDK has for it, and
+// deletes what streams it made beside that one. What the server answered it writes to TOLD, in lines of fields between tabs:
+//
+//	put             line of the corpus, shard, sequence number
+//	trim            shard, sequence number, key, data, arrival in milliseconds; so are latest, at-sequence (from the middle
+//	                record of the shard on), after-sequence (after it) and at-timestamp
+//	asked           shard, the milliseconds that at-timestamp was asked for
+//	error           class, HTTP status, message
+//
+// With old it also waits until iterators and tokens have expired. The test holds what was told against the corpus, and
+// against what another client reads.
+package clients

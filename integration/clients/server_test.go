@@ -1,0 +1,105 @@
+package clients
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+	"github.com/stretchr/testify/require"
+)
+
+// binary builds the command, once for all tests, and returns its path.
+var binary = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "penstock-clients-")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "penstock")
+	out, err := exec.Command("go", "build", "-o", path, "../../cmd/penstock").CombinedOutput() //nolint:gosec // a path made here
+	if err != nil {
+		return "", errors.Join(err, errors.New(string(out)))
+	}
+	return path, nil
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if path, err := binary(); err == nil {
+		_ = os.RemoveAll(filepath.Dir(path)) // a temporary folder
+	}
+	os.Exit(code)
+}
+
+// serving is what the server logs when it takes requests.
+var serving = regexp.MustCompile(`msg=serving endpoint=(\S+)`)
+
+// serve starts the server over a data directory of its own, and returns its endpoint.
+func serve(t *testing.T) string {
+	t.Helper()
+	path, err := binary()
+	require.NoError(t, err)
+	cmd := exec.CommandContext(t.Context(), path, "serve", "--auth", "none", "--listen", "127.0.0.1:0") //nolint:gosec // the binary built above
+	cmd.Dir = t.TempDir()
+	said, err := cmd.StderrPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	endpoint, read := make(chan string, 1), make(chan struct{})
+	go func() {
+		defer close(read)
+		lines := bufio.NewScanner(said)
+		for lines.Scan() {
+			t.Log("server: " + lines.Text())
+			if m := serving.FindStringSubmatch(lines.Text()); m != nil {
+				endpoint <- m[1]
+			}
+		}
+		_, _ = io.Copy(io.Discard, said) // a line too long for lines; the server must not wait for its reader
+	}()
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill() // it may have ended
+		<-read
+		_ = cmd.Wait() // killed
+	})
+	select {
+	case e := <-endpoint:
+		return e
+	case <-read:
+		t.Fatal("the server ended at once")
+	case <-time.After(time.Minute):
+		t.Fatal("the server does not say that it serves")
+	}
+	return ""
+}
+
+// sdk is a client of AWS's SDK for Go. It tries once.
+func sdk(endpoint string) *kinesis.Client {
+	return kinesis.New(kinesis.Options{
+		BaseEndpoint: &endpoint, Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("key", "secret", ""), RetryMaxAttempts: 1,
+		HTTPClient: &http.Client{Transport: whole{}},
+	})
+}
+
+// whole sends requests whose bodies are in memory. That SDK closes a body once its answer begins; net/http, if it was
+// not done with it then, as it is seldom before a server that is this near, closes the connection amid the answer. With
+// its retries the SDK hides it.
+type whole struct{}
+
+func (whole) RoundTrip(r *http.Request) (*http.Response, error) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return http.DefaultTransport.RoundTrip(r)
+}
