@@ -12,9 +12,10 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/stretchr/testify/require"
+
+	"github.com/penstock/penstock/core/kinesisapi/kinesistest"
 )
 
 func TestServeTakesRecordsAndArchivesThemUntilItIsStopped(t *testing.T) {
@@ -26,9 +27,7 @@ func TestServeTakesRecordsAndArchivesThemUntilItIsStopped(t *testing.T) {
 	address, admin := freeAddress(t), freeAddress(t)
 	c := spawn(t, "serve", "--auth", "none", "--listen", address, "--data", data, "--pipelines", folder, "--admin", admin)
 	require.Eventually(t, func() bool { code, _ := get(t, admin, "/readyz"); return code == http.StatusOK }, 20*time.Second, 10*time.Millisecond)
-	client := kinesis.New(kinesis.Options{
-		BaseEndpoint: aws.String("http://" + address), Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("key", "secret", ""),
-	})
+	client := kinesistest.Client("http://"+address, "key", "secret")
 	for range 3 {
 		_, err := client.PutRecord(t.Context(), &kinesis.PutRecordInput{StreamName: aws.String("clicks"), PartitionKey: aws.String("a"), Data: []byte(`{"n": 7}`)})
 		require.NoError(t, err)

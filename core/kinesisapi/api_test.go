@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
 	"github.com/stretchr/testify/require"
@@ -15,6 +14,7 @@ import (
 	"github.com/penstock/penstock/core"
 	"github.com/penstock/penstock/core/awsapi"
 	"github.com/penstock/penstock/core/control"
+	"github.com/penstock/penstock/core/kinesisapi/kinesistest"
 	"github.com/penstock/penstock/core/shardlog/local"
 	"github.com/penstock/penstock/core/stream"
 	"github.com/penstock/penstock/core/vfs"
@@ -43,10 +43,7 @@ func serve(t *testing.T, cfg Config) *server {
 		require.NoError(t, c.Close())
 		require.NoError(t, e.Close())
 	})
-	client := kinesis.New(kinesis.Options{
-		BaseEndpoint: &h.URL, Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("key", "secret", ""), RetryMaxAttempts: 1,
-	})
-	return &server{client, store, c, h.URL}
+	return &server{kinesistest.Client(h.URL, "key", "secret"), store, c, h.URL}
 }
 
 // instant is without phases between a change and its end.

@@ -2,10 +2,8 @@ package clients
 
 import (
 	"bufio"
-	"bytes"
 	"errors"
 	"io"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,9 +12,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/stretchr/testify/require"
+
+	"github.com/penstock/penstock/core/kinesisapi/kinesistest"
 )
 
 // binary builds the command, once for all tests, and returns its path.
@@ -83,23 +82,4 @@ func serve(t *testing.T) string {
 }
 
 // sdk is a client of AWS's SDK for Go. It tries once.
-func sdk(endpoint string) *kinesis.Client {
-	return kinesis.New(kinesis.Options{
-		BaseEndpoint: &endpoint, Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("key", "secret", ""), RetryMaxAttempts: 1,
-		HTTPClient: &http.Client{Transport: whole{}},
-	})
-}
-
-// whole sends requests whose bodies are in memory. That SDK closes a body once its answer begins; net/http, if it was
-// not done with it then, as it is seldom before a server that is this near, closes the connection amid the answer. With
-// its retries the SDK hides it.
-type whole struct{}
-
-func (whole) RoundTrip(r *http.Request) (*http.Response, error) {
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
-		return nil, err
-	}
-	r.Body = io.NopCloser(bytes.NewReader(body))
-	return http.DefaultTransport.RoundTrip(r)
-}
+func sdk(endpoint string) *kinesis.Client { return kinesistest.Client(endpoint, "key", "secret") }
