@@ -215,11 +215,7 @@ func TestPowerCutsWhileScaling(t *testing.T) {
 		began, err := scaleWorkload(t.Context(), fs, acked)
 		first := uint64(n) % 2 //nolint:gosec // not negative
 		for sel := first; sel < first+selections; sel++ {
-			left := fs.CrashClone(rand.New(rand.NewPCG(uint64(n), sel)))
-			if sel%2 == 0 { // all is lost that was not synced
-				left = fs.CrashClone(nil)
-			}
-			checkScaling(t, left, began, acked)
+			checkScaling(t, cut.Left(fs, 2*sel), began, acked)
 			states++
 		}
 		if !cut.Came() {
