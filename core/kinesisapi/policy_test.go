@@ -41,16 +41,17 @@ func TestWhatIsWrongWithAPolicyIsSaid(t *testing.T) {
 	require.Equal(t, codeNotFound, code(t, nowhere))
 	statement := func(s string) string { return `{"Statement":[` + s + `]}` }
 	for text, why := range map[string]string{
-		"{":                        "not a JSON object",
-		"[]":                       "not a JSON object",
-		"{}":                       "a Statement is not a JSON object",
-		`{"Statement":[]}`:         "has no Statement",
-		`{"Version":"2020-01-01"}`: "its Version",
-		statement(`"x"`):           "a Statement is not a JSON object",
-		statement(`{"Effect":"Maybe","Principal":"*","Action":"*"}`): "neither Allow nor Deny",
-		statement(`{"Effect":"Allow","Action":"*"}`):                 "has no Principal",
-		statement(`{"Effect":"Allow","Principal":"*"}`):              "has no Action",
-		somePolicy + strings.Repeat(" ", 20<<10):                     "it may have 20480",
+		"":                 "The policy is malformed",
+		"{":                "The policy is malformed",
+		"[]":               "want a mapping",
+		"{}":               "at least one statement",
+		`{"Statement":[]}`: "at least one statement",
+		statement(`"x"`):   "want a mapping",
+		statement(`{"Effect":"Maybe","Principal":"*","Action":"*","Resource":"*"}`):                           "want Allow or Deny",
+		statement(`{"Effect":"Allow","Action":"*","Resource":"*"}`):                                           "Principal: missing",
+		statement(`{"Effect":"Allow","Principal":"*","Resource":"*"}`):                                        "Action: missing",
+		`{"Version":"2020-01-01","Statement":{"Effect":"Allow","Principal":"*","Action":"*","Resource":"*"}}`: "Version: want 2012-10-17",
+		somePolicy + strings.Repeat(" ", 20<<10):                                                              "more than 20480",
 	} {
 		_, err := s.PutResourcePolicy(t.Context(), &kinesis.PutResourcePolicyInput{ResourceARN: arnOf("clicks"), Policy: &text})
 		require.Equal(t, codeArgument, code(t, err), text)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -75,31 +74,17 @@ func TestNoConsumerOutlivesItsStream(t *testing.T) {
 // TestPowerCutsLeaveConsumersWithTheirStreams cuts the power at every file-system call of a stream's consumers' lives.
 func TestPowerCutsLeaveConsumersWithTheirStreams(t *testing.T) {
 	t.Parallel()
-	states := 0
-	for n := int64(1); ; n++ {
-		fs := vfs.NewMem()
-		cut := vfstest.At(n)
-		fs.Fail(cut.Fail)
+	vfstest.EveryCall(t, "cut-consumers", func(uint64) vfstest.Life {
 		sure := map[string]bool{} // of each consumer: whether it is there, as far as a caller was told
-		err := consumerWorkload(t.Context(), fs, sure)
-		for sel := range uint64(2) {
-			left := fs.CrashClone(rand.New(rand.NewPCG(uint64(n), sel)))
-			if sel == 0 {
-				left = fs.CrashClone(nil)
-			}
-			checkConsumers(t, left, sure)
-			states++
+		return vfstest.Life{
+			Live:  func(fs vfs.FS) error { return consumerWorkload(t.Context(), fs, sure) },
+			Check: func(left vfs.FS) error { return checkConsumers(t.Context(), left, sure) },
 		}
-		if !cut.Came() {
-			require.NoError(t, err)
-			break
-		}
-	}
-	t.Logf("campaign=cut-consumers states=%d violations=0", states)
+	})
 }
 
 func consumerWorkload(ctx context.Context, fs vfs.FS, sure map[string]bool) error {
-	e, c, s, err := new(life).open(ctx, fs)
+	e, c, s, err := scaleStore(ctx, fs)
 	if err != nil {
 		return err
 	}
@@ -130,29 +115,37 @@ func consumerWorkload(ctx context.Context, fs vfs.FS, sure map[string]bool) erro
 	return s.Delete(ctx, "s")
 }
 
-func checkConsumers(t *testing.T, fs vfs.FS, sure map[string]bool) {
-	t.Helper()
-	e, c, s, err := new(life).open(t.Context(), fs)
-	require.NoError(t, err)
-	defer func() {
-		require.NoError(t, c.Close())
-		require.NoError(t, e.Close())
-	}()
-	require.NoError(t, s.Trim(t.Context(), time.Now()))
-	rows, err := c.List(t.Context(), consumerPrefix)
-	require.NoError(t, err)
-	st, err := s.Open(t.Context(), "s")
+func checkConsumers(ctx context.Context, fs vfs.FS, sure map[string]bool) error {
+	e, c, s, err := scaleStore(ctx, fs)
+	if err != nil {
+		return err
+	}
+	defer e.Close() //nolint:errcheck // what matters was read
+	defer c.Close() //nolint:errcheck // likewise
+	rows, err := c.List(ctx, consumerPrefix)
+	if err = errors.Join(err, s.Trim(ctx, time.Now())); err != nil {
+		return err
+	}
+	st, err := s.Open(ctx, "s")
 	if errors.Is(err, ErrNotFound) {
-		require.Empty(t, rows)
-		require.NotContains(t, sure, "b")
-		return
+		if rows, err = c.List(ctx, consumerPrefix); err == nil && len(rows) > 0 {
+			err = fmt.Errorf("row %s is left", rows[0].Key)
+		}
+		if sure["b"] {
+			err = errors.New("the stream of consumer b is gone")
+		}
+		return err
+	} else if err != nil {
+		return err
 	}
-	require.NoError(t, err)
 	for name, there := range sure {
-		_, err := st.Consumer(t.Context(), name)
-		require.Equal(t, there, err == nil, name)
+		if _, err := st.Consumer(ctx, name); there != (err == nil) {
+			return fmt.Errorf("consumer %s, which is to be there: %t: %w", name, there, err)
+		}
 	}
-	have, err := st.Consumers(t.Context())
-	require.NoError(t, err)
-	require.Len(t, rows, len(have))
+	have, err := st.Consumers(ctx)
+	if err == nil && len(have) != len(rows) {
+		err = fmt.Errorf("%d rows of %d consumers", len(rows), len(have))
+	}
+	return err
 }

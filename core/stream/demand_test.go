@@ -1,6 +1,8 @@
 package stream
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -9,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/penstock/penstock/core"
+	"github.com/penstock/penstock/core/shardlog"
 	"github.com/penstock/penstock/core/vfs"
 )
 
@@ -129,4 +132,32 @@ func TestTheMeterKeepsThePeak(t *testing.T) {
 	peak, peaks = m.take(at)
 	require.Zero(t, peak)
 	require.Empty(t, peaks)
+}
+
+// roomless is an engine that can make no more logs.
+type roomless struct{ shardlog.Engine }
+
+var errNoRoom = errors.New("no room for another log")
+
+func (roomless) Create(context.Context, shardlog.LogID) error { return errNoRoom }
+
+func TestWhatCannotGrowIsTrimmed(t *testing.T) {
+	onDemand(t, func(t *testing.T, n *node, s *Stream) {
+		given := put(t, s, "k", "a")
+		v, err := s.view(t.Context())
+		require.NoError(t, err)
+		holds, err := v.shard(given[0].Shard)
+		require.NoError(t, err)
+		store := NewStore(roomless{n.engine}, n.table, "test")
+		require.NoError(t, s.amend(t.Context(), func(i *Info) error { return i.scale(8, time.Now()) }))
+		for range 26 * 60 {
+			require.ErrorIs(t, store.Trim(t.Context(), time.Now()), errNoRoom)
+			time.Sleep(time.Minute)
+		}
+		tail, err := n.engine.Tail(t.Context(), holds.Log)
+		require.NoError(t, err)
+		require.Greater(t, tail.First, tail.Last, "its record is trimmed")
+		require.NoError(t, n.Trim(t.Context(), time.Now()))
+		even(t, s, 8)
+	})
 }
