@@ -11,12 +11,16 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/penstock/penstock/core"
+	"github.com/penstock/penstock/core/kinesisapi/kinesistest"
 )
+
+// another is one more client: the SDK's subscriptions through one client share a buffer.
+func (s *server) another() *kinesis.Client { return kinesistest.Client(s.url, "key", "secret") }
 
 // subscribe begins a subscription of the first shard of a stream and returns its events.
 func (s *server) subscribe(t *testing.T, consumer string, from types.StartingPosition) *kinesis.SubscribeToShardEventStream {
 	t.Helper()
-	out, err := s.SubscribeToShard(t.Context(), &kinesis.SubscribeToShardInput{ConsumerARN: &consumer, ShardId: aws.String("shardId-000000000000"), StartingPosition: &from})
+	out, err := s.another().SubscribeToShard(t.Context(), &kinesis.SubscribeToShardInput{ConsumerARN: &consumer, ShardId: aws.String("shardId-000000000000"), StartingPosition: &from})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = out.GetStream().Close() })
 	return out.GetStream()
@@ -109,13 +113,13 @@ func TestOneSubscriptionOfAConsumerAndShard(t *testing.T) {
 	first := s.subscribe(t, consumer, horizon())
 	event(t, first)
 	from := horizon()
-	_, err := s.SubscribeToShard(t.Context(), &kinesis.SubscribeToShardInput{ConsumerARN: &consumer, ShardId: aws.String("shardId-000000000000"), StartingPosition: &from})
+	_, err := s.another().SubscribeToShard(t.Context(), &kinesis.SubscribeToShardInput{ConsumerARN: &consumer, ShardId: aws.String("shardId-000000000000"), StartingPosition: &from})
 	require.Equal(t, codeInUse, code(t, err))
 	other := s.subscribe(t, s.consumer(t, "clicks", "other"), horizon())
 	event(t, other)
 	time.Sleep(takeOver)
 	event(t, s.subscribe(t, consumer, horizon()))
-	for range first.Events() { //nolint:revive // to its end
+	for range first.Events() {
 	}
 	require.Equal(t, codeInUse, code(t, first.Err()))
 }
@@ -131,7 +135,7 @@ func TestASubscriptionThatCannotBe(t *testing.T) {
 		"shardId-000000000009": {horizon(), codeNotFound},
 		"shardId-000000000000": {types.StartingPosition{Type: "AT_SEQUENCE_NUMBER", SequenceNumber: aws.String("7")}, codeArgument},
 	} {
-		_, err := s.SubscribeToShard(t.Context(), &kinesis.SubscribeToShardInput{ConsumerARN: &consumer, ShardId: &shard, StartingPosition: &c.from})
+		_, err := s.another().SubscribeToShard(t.Context(), &kinesis.SubscribeToShardInput{ConsumerARN: &consumer, ShardId: &shard, StartingPosition: &c.from})
 		require.Equal(t, c.code, code(t, err))
 	}
 }
