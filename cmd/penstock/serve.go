@@ -94,7 +94,7 @@ func (a *app) serveOn(ctx context.Context, c serveConfig, l net.Listener, h *hos
 	if err != nil {
 		return err
 	}
-	server := awsapi.HTTPServer(localOnly(true, awsapi.New(api.Service(), awsapi.Config{Memory: h.budget, Log: h.log})), h.log)
+	server := awsapi.HTTPServer(localOnly(true, awsapi.New(api.Service(), awsapi.Config{Guard: awsapi.Anyone, Memory: h.budget, Log: h.log})), h.log)
 	server.RegisterOnShutdown(api.EndSubscriptions)
 	g, running := errgroup.WithContext(ctx)
 	g.Go(func() error {

@@ -28,6 +28,7 @@ type Service struct {
 type Config struct {
 	MaxBody   int64          // bytes of a request. Default 15 MiB: 10 MiB of records in base64, with names and keys
 	MaxAnswer int64          // bytes that an answer's making is counted as. Default 256 KiB
+	Guard     Guard          // decides who may do what. There is no default
 	Memory    *memory.Budget // of the process; nil: without bounds
 	Log       *slog.Logger   // failures of the server, and at debug level every request. Default: none
 	Observe   func(Outcome)  // told of every request. May be nil
@@ -67,10 +68,13 @@ type Server struct {
 	memory     *memory.Holder
 }
 
-// New returns the server of a service. It panics if two operations have one name.
+// New returns the server of a service. It panics if two operations have one name, or there is no guard.
 func New(service Service, cfg Config) *Server {
 	s := &Server{service: service, cfg: cfg.withDefaults(), operations: map[string]*Operation{}}
 	s.memory = s.cfg.Memory.Holder()
+	if cfg.Guard == nil {
+		panic("awsapi: a server without a guard")
+	}
 	for i := range service.Operations {
 		op := &service.Operations[i]
 		if s.operations[op.Name] != nil {
@@ -121,7 +125,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // told tells of a request that was answered.
 func (s *Server) told(r *http.Request, c *Call, o Outcome) {
 	o.Call, o.Took = *c, time.Since(c.Began)
-	s.cfg.Log.Debug("request", "request", c.RequestID, "operation", c.Operation, "code", o.Code, "in", o.In, "out", o.Out, "took", o.Took, "remote", r.RemoteAddr)
+	key := ""
+	if c.Caller != nil {
+		key = c.Caller.AccessKey()
+	}
+	s.cfg.Log.Debug("request", "request", c.RequestID, "operation", c.Operation, "code", o.Code, "key", key, "in", o.In, "out", o.Out, "took", o.Took, "remote", r.RemoteAddr)
 	s.cfg.Observe(o)
 }
 
@@ -143,10 +151,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, c *Call, out *[]b
 		return err
 	}
 	op := s.operations[c.Operation]
+	name := c.Operation
 	if op == nil {
-		name := c.Operation
 		c.Operation = "" // a client's word, of any length
-		return Refuse(codeUnknown, "%s has no operation %.100q.", s.service.Name, name)
 	}
 	doc, taken, err := s.body(r.Context(), r)
 	if err != nil {
@@ -158,8 +165,17 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, c *Call, out *[]b
 	})
 	defer release()
 	o.In = len(*doc)
-	do, err := op.prepare(c, *doc)
+	if c.Caller, err = s.cfg.Guard.Verify(r, *doc); err != nil {
+		return err
+	}
+	if op == nil {
+		return Refuse(codeUnknown, "%s has no operation %.100q.", s.service.Name, name)
+	}
+	resource, do, err := op.prepare(c, *doc)
 	if err != nil {
+		return err
+	}
+	if err := s.cfg.Guard.Allow(r.Context(), r, c.Caller, s.service.Name+":"+op.Name, resource); err != nil {
 		return err
 	}
 	if op.events {

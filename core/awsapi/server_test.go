@@ -21,12 +21,14 @@ type echo struct {
 	Text string `aws:"Text,required" len:"1,1000000"`
 }
 
+func nothing(*echo) string { return "*" }
+
 func service() Service {
 	return Service{Name: "echo", Target: "Echo_2026", Operations: []Operation{
-		Op("Echo", func(_ context.Context, _ *Call, in *echo) (*echo, error) { return in, nil }),
-		Void("Fail", func(context.Context, *Call, *echo) error { return errors.New("the disk of db7 is gone") }),
-		Void("Panic", func(context.Context, *Call, *echo) error { panic("no") }),
-		Void("Refuse", func(_ context.Context, _ *Call, in *echo) error {
+		Op("Echo", nothing, func(_ context.Context, _ *Call, in *echo) (*echo, error) { return in, nil }),
+		Void("Fail", nothing, func(context.Context, *Call, *echo) error { return errors.New("the disk of db7 is gone") }),
+		Void("Panic", nothing, func(context.Context, *Call, *echo) error { panic("no") }),
+		Void("Refuse", nothing, func(_ context.Context, _ *Call, in *echo) error {
 			return Refuse("NotNowException", "not %s now", in.Text)
 		}),
 	}}
@@ -58,7 +60,7 @@ type answered struct {
 }
 
 func TestRequestsAreAnswered(t *testing.T) {
-	s := httptest.NewServer(New(service(), Config{MaxBody: 1 << 10}))
+	s := httptest.NewServer(New(service(), Config{Guard: Anyone, MaxBody: 1 << 10}))
 	defer s.Close()
 	for name, c := range map[string]struct {
 		operation, body string
@@ -90,7 +92,7 @@ func TestRequestsAreAnswered(t *testing.T) {
 }
 
 func TestTheProtocolIsThatOfTheRequest(t *testing.T) {
-	s := httptest.NewServer(New(service(), Config{}))
+	s := httptest.NewServer(New(service(), Config{Guard: Anyone}))
 	defer s.Close()
 	resp, body := ask(t, s.URL, "Echo", string(wire.Append(wire.CBOR, nil, &echo{"hi"})), func(r *http.Request) { r.Header.Set("Content-Type", typeCBOR) })
 	require.Equal(t, typeCBOR, resp.Header.Get("Content-Type"))
@@ -114,7 +116,7 @@ func TestOnePortSpeaksBothHTTPs(t *testing.T) {
 	var lc net.ListenConfig
 	l, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	api := New(service(), Config{})
+	api := New(service(), Config{Guard: Anyone})
 	server := HTTPServer(api, api.cfg.Log)
 	go server.Serve(l)   //nolint:errcheck // it ends with Close
 	defer server.Close() //nolint:errcheck // nothing is left of it
@@ -136,7 +138,7 @@ func TestOnePortSpeaksBothHTTPs(t *testing.T) {
 
 func TestASenderThatStopsIsLetGo(t *testing.T) {
 	seen := make(chan Outcome, 1)
-	s := httptest.NewServer(New(service(), Config{Observe: func(o Outcome) { seen <- o }}))
+	s := httptest.NewServer(New(service(), Config{Guard: Anyone, Observe: func(o Outcome) { seen <- o }}))
 	defer s.Close()
 	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", s.Listener.Addr().String())
 	require.NoError(t, err)

@@ -37,7 +37,7 @@ func serve(t *testing.T, cfg Config) *server {
 	store := stream.NewStore(e, c, "test")
 	api, err := New(t.Context(), store, c, cfg)
 	require.NoError(t, err)
-	h := httptest.NewServer(awsapi.New(api.Service(), awsapi.Config{}))
+	h := httptest.NewServer(awsapi.New(api.Service(), awsapi.Config{Guard: awsapi.Anyone}))
 	t.Cleanup(func() {
 		h.Close()
 		require.NoError(t, c.Close())

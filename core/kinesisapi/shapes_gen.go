@@ -11,6 +11,10 @@ type addTagsToStreamInput struct {
 	StreamID   string            `aws:"StreamId" len:"1,24" pattern:"[a-z0-9]{20}-[a-z0-9]{3}"`
 }
 
+func (in *addTagsToStreamInput) names() names {
+	return names{StreamName: in.StreamName, StreamARN: in.StreamARN}
+}
+
 type childShard struct {
 	ShardID      string       `aws:"ShardId,required" len:"1,128" pattern:"[a-zA-Z0-9_.-]+"`
 	ParentShards []string     `aws:"ParentShards,required" item:"1,128" itempattern:"[a-zA-Z0-9_.-]+"`
@@ -41,6 +45,8 @@ type createStreamInput struct {
 	MaxRecordSizeInKiB  int32              `aws:"MaxRecordSizeInKiB" range:"1024,10240"`
 }
 
+func (in *createStreamInput) names() names { return names{StreamName: in.StreamName} }
+
 type decreaseStreamRetentionPeriodInput struct {
 	StreamName           string `aws:"StreamName" len:"1,128" pattern:"[a-zA-Z0-9_.-]+"`
 	RetentionPeriodHours int32  `aws:"RetentionPeriodHours,required"`
@@ -48,16 +54,26 @@ type decreaseStreamRetentionPeriodInput struct {
 	StreamID             string `aws:"StreamId" len:"1,24" pattern:"[a-z0-9]{20}-[a-z0-9]{3}"`
 }
 
+func (in *decreaseStreamRetentionPeriodInput) names() names {
+	return names{StreamName: in.StreamName, StreamARN: in.StreamARN}
+}
+
 type deleteResourcePolicyInput struct {
 	ResourceARN string `aws:"ResourceARN,required" len:"1,2048" pattern:"arn:aws.*:kinesis:.*:\\d{12}:.*stream/\\S+"`
 	StreamID    string `aws:"StreamId" len:"1,24" pattern:"[a-z0-9]{20}-[a-z0-9]{3}"`
 }
+
+func (in *deleteResourcePolicyInput) names() names { return names{ResourceARN: in.ResourceARN} }
 
 type deleteStreamInput struct {
 	StreamName              string `aws:"StreamName" len:"1,128" pattern:"[a-zA-Z0-9_.-]+"`
 	EnforceConsumerDeletion bool   `aws:"EnforceConsumerDeletion"`
 	StreamARN               string `aws:"StreamARN" len:"1,2048" pattern:"arn:aws.*:kinesis:.*:\\d{12}:stream/\\S+"`
 	StreamID                string `aws:"StreamId" len:"1,24" pattern:"[a-z0-9]{20}-[a-z0-9]{3}"`
+}
+
+func (in *deleteStreamInput) names() names {
+	return names{StreamName: in.StreamName, StreamARN: in.StreamARN}
 }
 
 type deregisterStreamConsumerInput struct {
@@ -67,8 +83,14 @@ type deregisterStreamConsumerInput struct {
 	StreamID     string `aws:"StreamId" len:"1,24" pattern:"[a-z0-9]{20}-[a-z0-9]{3}"`
 }
 
+func (in *deregisterStreamConsumerInput) names() names {
+	return names{StreamARN: in.StreamARN, ConsumerARN: in.ConsumerARN}
+}
+
 type describeAccountSettingsInput struct {
 }
+
+func (in *describeAccountSettingsInput) names() names { return names{} }
 
 type describeAccountSettingsOutput struct {
 	MinimumThroughputBillingCommitment *minimumThroughputBillingCommitmentOutput `aws:"MinimumThroughputBillingCommitment"`
@@ -76,6 +98,8 @@ type describeAccountSettingsOutput struct {
 
 type describeLimitsInput struct {
 }
+
+func (in *describeLimitsInput) names() names { return names{} }
 
 type describeLimitsOutput struct {
 	ShardLimit               int32 `aws:"ShardLimit,required" range:"0,1000000"`
@@ -91,6 +115,10 @@ type describeStreamConsumerInput struct {
 	StreamID     string `aws:"StreamId" len:"1,24" pattern:"[a-z0-9]{20}-[a-z0-9]{3}"`
 }
 
+func (in *describeStreamConsumerInput) names() names {
+	return names{StreamARN: in.StreamARN, ConsumerARN: in.ConsumerARN}
+}
+
 type describeStreamConsumerOutput struct {
 	ConsumerDescription consumerDescription `aws:"ConsumerDescription,required"`
 }
@@ -103,6 +131,10 @@ type describeStreamInput struct {
 	StreamID              string `aws:"StreamId" len:"1,24" pattern:"[a-z0-9]{20}-[a-z0-9]{3}"`
 }
 
+func (in *describeStreamInput) names() names {
+	return names{StreamName: in.StreamName, StreamARN: in.StreamARN}
+}
+
 type describeStreamOutput struct {
 	StreamDescription streamDescription `aws:"StreamDescription,required"`
 }
@@ -111,6 +143,10 @@ type describeStreamSummaryInput struct {
 	StreamName string `aws:"StreamName" len:"1,128" pattern:"[a-zA-Z0-9_.-]+"`
 	StreamARN  string `aws:"StreamARN" len:"1,2048" pattern:"arn:aws.*:kinesis:.*:\\d{12}:stream/\\S+"`
 	StreamID   string `aws:"StreamId" len:"1,24" pattern:"[a-z0-9]{20}-[a-z0-9]{3}"`
+}
+
+func (in *describeStreamSummaryInput) names() names {
+	return names{StreamName: in.StreamName, StreamARN: in.StreamARN}
 }
 
 type describeStreamSummaryOutput struct {
@@ -124,11 +160,19 @@ type disableEnhancedMonitoringInput struct {
 	StreamID          string   `aws:"StreamId" len:"1,24" pattern:"[a-z0-9]{20}-[a-z0-9]{3}"`
 }
 
+func (in *disableEnhancedMonitoringInput) names() names {
+	return names{StreamName: in.StreamName, StreamARN: in.StreamARN}
+}
+
 type enableEnhancedMonitoringInput struct {
 	StreamName        string   `aws:"StreamName" len:"1,128" pattern:"[a-zA-Z0-9_.-]+"`
 	ShardLevelMetrics []string `aws:"ShardLevelMetrics,required" len:"1,7" itemenum:"IncomingBytes,IncomingRecords,OutgoingBytes,OutgoingRecords,WriteProvisionedThroughputExceeded,ReadProvisionedThroughputExceeded,IteratorAgeMilliseconds,ALL"`
 	StreamARN         string   `aws:"StreamARN" len:"1,2048" pattern:"arn:aws.*:kinesis:.*:\\d{12}:stream/\\S+"`
 	StreamID          string   `aws:"StreamId" len:"1,24" pattern:"[a-z0-9]{20}-[a-z0-9]{3}"`
+}
+
+func (in *enableEnhancedMonitoringInput) names() names {
+	return names{StreamName: in.StreamName, StreamARN: in.StreamARN}
 }
 
 type enhancedMetrics struct {
@@ -149,6 +193,10 @@ type getRecordsInput struct {
 	StreamID      string `aws:"StreamId" len:"1,24" pattern:"[a-z0-9]{20}-[a-z0-9]{3}"`
 }
 
+func (in *getRecordsInput) names() names {
+	return names{ShardIterator: in.ShardIterator, StreamARN: in.StreamARN}
+}
+
 type getRecordsOutput struct {
 	Records            []recordShape `aws:"Records,required"`
 	NextShardIterator  string        `aws:"NextShardIterator" len:"1,512"`
@@ -160,6 +208,8 @@ type getResourcePolicyInput struct {
 	ResourceARN string `aws:"ResourceARN,required" len:"1,2048" pattern:"arn:aws.*:kinesis:.*:\\d{12}:.*stream/\\S+"`
 	StreamID    string `aws:"StreamId" len:"1,24" pattern:"[a-z0-9]{20}-[a-z0-9]{3}"`
 }
+
+func (in *getResourcePolicyInput) names() names { return names{ResourceARN: in.ResourceARN} }
 
 type getResourcePolicyOutput struct {
 	Policy string `aws:"Policy,required"`
@@ -173,6 +223,10 @@ type getShardIteratorInput struct {
 	Timestamp              wire.Time `aws:"Timestamp"`
 	StreamARN              string    `aws:"StreamARN" len:"1,2048" pattern:"arn:aws.*:kinesis:.*:\\d{12}:stream/\\S+"`
 	StreamID               string    `aws:"StreamId" len:"1,24" pattern:"[a-z0-9]{20}-[a-z0-9]{3}"`
+}
+
+func (in *getShardIteratorInput) names() names {
+	return names{StreamName: in.StreamName, StreamARN: in.StreamARN}
 }
 
 type getShardIteratorOutput struct {
@@ -191,6 +245,10 @@ type increaseStreamRetentionPeriodInput struct {
 	StreamID             string `aws:"StreamId" len:"1,24" pattern:"[a-z0-9]{20}-[a-z0-9]{3}"`
 }
 
+func (in *increaseStreamRetentionPeriodInput) names() names {
+	return names{StreamName: in.StreamName, StreamARN: in.StreamARN}
+}
+
 type listShardsInput struct {
 	StreamName              string       `aws:"StreamName" len:"1,128" pattern:"[a-zA-Z0-9_.-]+"`
 	NextToken               string       `aws:"NextToken" len:"1,1048576"`
@@ -200,6 +258,10 @@ type listShardsInput struct {
 	ShardFilter             *shardFilter `aws:"ShardFilter"`
 	StreamARN               string       `aws:"StreamARN" len:"1,2048" pattern:"arn:aws.*:kinesis:.*:\\d{12}:stream/\\S+"`
 	StreamID                string       `aws:"StreamId" len:"1,24" pattern:"[a-z0-9]{20}-[a-z0-9]{3}"`
+}
+
+func (in *listShardsInput) names() names {
+	return names{StreamName: in.StreamName, StreamARN: in.StreamARN}
 }
 
 type listShardsOutput struct {
@@ -215,6 +277,8 @@ type listStreamConsumersInput struct {
 	StreamID                string    `aws:"StreamId" len:"1,24" pattern:"[a-z0-9]{20}-[a-z0-9]{3}"`
 }
 
+func (in *listStreamConsumersInput) names() names { return names{StreamARN: in.StreamARN} }
+
 type listStreamConsumersOutput struct {
 	Consumers []consumerShape `aws:"Consumers"`
 	NextToken string          `aws:"NextToken" len:"1,1048576"`
@@ -225,6 +289,8 @@ type listStreamsInput struct {
 	ExclusiveStartStreamName string `aws:"ExclusiveStartStreamName" len:"1,128" pattern:"[a-zA-Z0-9_.-]+"`
 	NextToken                string `aws:"NextToken" len:"1,1048576"`
 }
+
+func (in *listStreamsInput) names() names { return names{} }
 
 type listStreamsOutput struct {
 	StreamNames     []string        `aws:"StreamNames,required" item:"1,128" itempattern:"[a-zA-Z0-9_.-]+"`
@@ -238,6 +304,8 @@ type listTagsForResourceInput struct {
 	StreamID    string `aws:"StreamId" len:"1,24" pattern:"[a-z0-9]{20}-[a-z0-9]{3}"`
 }
 
+func (in *listTagsForResourceInput) names() names { return names{ResourceARN: in.ResourceARN} }
+
 type listTagsForResourceOutput struct {
 	Tags []tagShape `aws:"Tags" len:"0,200"`
 }
@@ -248,6 +316,10 @@ type listTagsForStreamInput struct {
 	Limit                int32  `aws:"Limit" range:"1,50"`
 	StreamARN            string `aws:"StreamARN" len:"1,2048" pattern:"arn:aws.*:kinesis:.*:\\d{12}:stream/\\S+"`
 	StreamID             string `aws:"StreamId" len:"1,24" pattern:"[a-z0-9]{20}-[a-z0-9]{3}"`
+}
+
+func (in *listTagsForStreamInput) names() names {
+	return names{StreamName: in.StreamName, StreamARN: in.StreamARN}
 }
 
 type listTagsForStreamOutput struct {
@@ -261,6 +333,10 @@ type mergeShardsInput struct {
 	AdjacentShardToMerge string `aws:"AdjacentShardToMerge,required" len:"1,128" pattern:"[a-zA-Z0-9_.-]+"`
 	StreamARN            string `aws:"StreamARN" len:"1,2048" pattern:"arn:aws.*:kinesis:.*:\\d{12}:stream/\\S+"`
 	StreamID             string `aws:"StreamId" len:"1,24" pattern:"[a-z0-9]{20}-[a-z0-9]{3}"`
+}
+
+func (in *mergeShardsInput) names() names {
+	return names{StreamName: in.StreamName, StreamARN: in.StreamARN}
 }
 
 type minimumThroughputBillingCommitmentInput struct {
@@ -284,6 +360,10 @@ type putRecordInput struct {
 	StreamID                  string `aws:"StreamId" len:"1,24" pattern:"[a-z0-9]{20}-[a-z0-9]{3}"`
 }
 
+func (in *putRecordInput) names() names {
+	return names{StreamName: in.StreamName, StreamARN: in.StreamARN}
+}
+
 type putRecordOutput struct {
 	ShardID        string `aws:"ShardId,required" len:"1,128" pattern:"[a-zA-Z0-9_.-]+"`
 	SequenceNumber string `aws:"SequenceNumber,required" pattern:"0|([1-9]\\d{0,128})"`
@@ -295,6 +375,10 @@ type putRecordsInput struct {
 	StreamName string                   `aws:"StreamName" len:"1,128" pattern:"[a-zA-Z0-9_.-]+"`
 	StreamARN  string                   `aws:"StreamARN" len:"1,2048" pattern:"arn:aws.*:kinesis:.*:\\d{12}:stream/\\S+"`
 	StreamID   string                   `aws:"StreamId" len:"1,24" pattern:"[a-z0-9]{20}-[a-z0-9]{3}"`
+}
+
+func (in *putRecordsInput) names() names {
+	return names{StreamName: in.StreamName, StreamARN: in.StreamARN}
 }
 
 type putRecordsOutput struct {
@@ -322,6 +406,8 @@ type putResourcePolicyInput struct {
 	Policy      string `aws:"Policy,required"`
 }
 
+func (in *putResourcePolicyInput) names() names { return names{ResourceARN: in.ResourceARN} }
+
 type recordShape struct {
 	SequenceNumber              string    `aws:"SequenceNumber,required" pattern:"0|([1-9]\\d{0,128})"`
 	ApproximateArrivalTimestamp wire.Time `aws:"ApproximateArrivalTimestamp"`
@@ -337,6 +423,8 @@ type registerStreamConsumerInput struct {
 	Tags         map[string]string `aws:"Tags" len:"1,200" key:"1,128" value:"0,256"`
 }
 
+func (in *registerStreamConsumerInput) names() names { return names{StreamARN: in.StreamARN} }
+
 type registerStreamConsumerOutput struct {
 	Consumer consumerShape `aws:"Consumer,required"`
 }
@@ -346,6 +434,10 @@ type removeTagsFromStreamInput struct {
 	TagKeys    []string `aws:"TagKeys,required" len:"1,50" item:"1,128"`
 	StreamARN  string   `aws:"StreamARN" len:"1,2048" pattern:"arn:aws.*:kinesis:.*:\\d{12}:stream/\\S+"`
 	StreamID   string   `aws:"StreamId" len:"1,24" pattern:"[a-z0-9]{20}-[a-z0-9]{3}"`
+}
+
+func (in *removeTagsFromStreamInput) names() names {
+	return names{StreamName: in.StreamName, StreamARN: in.StreamARN}
 }
 
 type sequenceNumberRange struct {
@@ -375,12 +467,20 @@ type splitShardInput struct {
 	StreamID           string `aws:"StreamId" len:"1,24" pattern:"[a-z0-9]{20}-[a-z0-9]{3}"`
 }
 
+func (in *splitShardInput) names() names {
+	return names{StreamName: in.StreamName, StreamARN: in.StreamARN}
+}
+
 type startStreamEncryptionInput struct {
 	StreamName     string `aws:"StreamName" len:"1,128" pattern:"[a-zA-Z0-9_.-]+"`
 	EncryptionType string `aws:"EncryptionType,required" enum:"NONE,KMS"`
 	KeyID          string `aws:"KeyId,required" len:"1,2048"`
 	StreamARN      string `aws:"StreamARN" len:"1,2048" pattern:"arn:aws.*:kinesis:.*:\\d{12}:stream/\\S+"`
 	StreamID       string `aws:"StreamId" len:"1,24" pattern:"[a-z0-9]{20}-[a-z0-9]{3}"`
+}
+
+func (in *startStreamEncryptionInput) names() names {
+	return names{StreamName: in.StreamName, StreamARN: in.StreamARN}
 }
 
 type startingPosition struct {
@@ -395,6 +495,10 @@ type stopStreamEncryptionInput struct {
 	KeyID          string `aws:"KeyId,required" len:"1,2048"`
 	StreamARN      string `aws:"StreamARN" len:"1,2048" pattern:"arn:aws.*:kinesis:.*:\\d{12}:stream/\\S+"`
 	StreamID       string `aws:"StreamId" len:"1,24" pattern:"[a-z0-9]{20}-[a-z0-9]{3}"`
+}
+
+func (in *stopStreamEncryptionInput) names() names {
+	return names{StreamName: in.StreamName, StreamARN: in.StreamARN}
 }
 
 type streamDescription struct {
@@ -454,6 +558,8 @@ type subscribeToShardInput struct {
 	StartingPosition startingPosition `aws:"StartingPosition,required"`
 }
 
+func (in *subscribeToShardInput) names() names { return names{ConsumerARN: in.ConsumerARN} }
+
 type subscribeToShardOutput struct {
 }
 
@@ -468,15 +574,21 @@ type tagResourceInput struct {
 	StreamID    string            `aws:"StreamId" len:"1,24" pattern:"[a-z0-9]{20}-[a-z0-9]{3}"`
 }
 
+func (in *tagResourceInput) names() names { return names{ResourceARN: in.ResourceARN} }
+
 type untagResourceInput struct {
 	TagKeys     []string `aws:"TagKeys,required" len:"1,50" item:"1,128"`
 	ResourceARN string   `aws:"ResourceARN,required" len:"1,2048" pattern:"arn:aws.*:kinesis:.*:\\d{12}:.*stream/\\S+"`
 	StreamID    string   `aws:"StreamId" len:"1,24" pattern:"[a-z0-9]{20}-[a-z0-9]{3}"`
 }
 
+func (in *untagResourceInput) names() names { return names{ResourceARN: in.ResourceARN} }
+
 type updateAccountSettingsInput struct {
 	MinimumThroughputBillingCommitment minimumThroughputBillingCommitmentInput `aws:"MinimumThroughputBillingCommitment,required"`
 }
+
+func (in *updateAccountSettingsInput) names() names { return names{} }
 
 type updateAccountSettingsOutput struct {
 	MinimumThroughputBillingCommitment *minimumThroughputBillingCommitmentOutput `aws:"MinimumThroughputBillingCommitment"`
@@ -488,12 +600,18 @@ type updateMaxRecordSizeInput struct {
 	MaxRecordSizeInKiB int32  `aws:"MaxRecordSizeInKiB,required" range:"1024,10240"`
 }
 
+func (in *updateMaxRecordSizeInput) names() names { return names{StreamARN: in.StreamARN} }
+
 type updateShardCountInput struct {
 	StreamName       string `aws:"StreamName" len:"1,128" pattern:"[a-zA-Z0-9_.-]+"`
 	TargetShardCount int32  `aws:"TargetShardCount,required" range:"1,"`
 	ScalingType      string `aws:"ScalingType,required" enum:"UNIFORM_SCALING"`
 	StreamARN        string `aws:"StreamARN" len:"1,2048" pattern:"arn:aws.*:kinesis:.*:\\d{12}:stream/\\S+"`
 	StreamID         string `aws:"StreamId" len:"1,24" pattern:"[a-z0-9]{20}-[a-z0-9]{3}"`
+}
+
+func (in *updateShardCountInput) names() names {
+	return names{StreamName: in.StreamName, StreamARN: in.StreamARN}
 }
 
 type updateShardCountOutput struct {
@@ -510,11 +628,17 @@ type updateStreamModeInput struct {
 	WarmThroughputMiBps *int32            `aws:"WarmThroughputMiBps" range:"0,"`
 }
 
+func (in *updateStreamModeInput) names() names { return names{StreamARN: in.StreamARN} }
+
 type updateStreamWarmThroughputInput struct {
 	StreamARN           string `aws:"StreamARN" len:"1,2048" pattern:"arn:aws.*:kinesis:.*:\\d{12}:stream/\\S+"`
 	StreamName          string `aws:"StreamName" len:"1,128" pattern:"[a-zA-Z0-9_.-]+"`
 	StreamID            string `aws:"StreamId" len:"1,24" pattern:"[a-z0-9]{20}-[a-z0-9]{3}"`
 	WarmThroughputMiBps int32  `aws:"WarmThroughputMiBps,required" range:"0,"`
+}
+
+func (in *updateStreamWarmThroughputInput) names() names {
+	return names{StreamARN: in.StreamARN, StreamName: in.StreamName}
 }
 
 type updateStreamWarmThroughputOutput struct {

@@ -129,8 +129,33 @@ func (m *model) file() []byte {
 			fmt.Fprintf(&b, "%s %s `%s`\n", fieldName(mem.name), m.goType(mem, s, m.Shapes[n], inputs[n]), m.tag(mem, s, m.Shapes[n]))
 		}
 		b.WriteString("}\n")
+		if m.isInput(n) {
+			m.names(&b, n)
+		}
 	}
 	return b.Bytes()
+}
+
+// isInput reports whether a shape is the request of an operation.
+func (m *model) isInput(n string) bool {
+	for _, op := range m.Operations {
+		if op.Input != nil && op.Input.Shape == n {
+			return true
+		}
+	}
+	return false
+}
+
+// names writes the method that says which stream or consumer a request names.
+func (m *model) names(b *bytes.Buffer, n string) {
+	var set []string
+	for _, mem := range m.Shapes[n].members {
+		switch mem.name {
+		case "StreamName", "StreamARN", "ConsumerARN", "ResourceARN", "ShardIterator":
+			set = append(set, mem.name+": in."+mem.name)
+		}
+	}
+	fmt.Fprintf(b, "\nfunc (in *%s) names() names { return names{%s} }\n", typeName(n), strings.Join(set, ", "))
 }
 
 // reach notes the structs that a shape is made of.

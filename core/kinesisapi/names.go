@@ -1,0 +1,63 @@
+package kinesisapi
+
+import (
+	"context"
+
+	"github.com/penstock/penstock/core"
+	"github.com/penstock/penstock/core/awsapi"
+)
+
+// names are what a request says of the stream or consumer that it is about.
+type names struct{ StreamName, StreamARN, ConsumerARN, ResourceARN, ShardIterator string }
+
+// naming is a request that says so; each of the generated ones does.
+type naming[In any] interface {
+	*In
+	names() names
+}
+
+// anything is what a request is about that names nothing.
+const anything = "*"
+
+// about is the ARN of what a request is about, which policies allow or deny. Where it names a thing in two ways that do
+// not agree, its operation refuses it.
+func (a *API) about(n names) string {
+	switch {
+	case n.ConsumerARN != "":
+		return n.ConsumerARN
+	case n.ResourceARN != "":
+		return n.ResourceARN
+	case n.ShardIterator != "": // what it was made for, whatever stands beside it
+		if p, err := a.tokens.open(kindIterator, n.ShardIterator); err == nil {
+			return a.streamARN(p.name)
+		}
+		return anything
+	case n.StreamARN != "":
+		return n.StreamARN
+	case n.StreamName != "":
+		return a.streamARN(core.StreamName(n.StreamName))
+	}
+	return anything
+}
+
+func op[In, Out any, P naming[In]](a *API, name string, handle func(context.Context, *awsapi.Call, *In) (*Out, error)) awsapi.Operation {
+	return awsapi.Op(name, func(in *In) string { return a.about(P(in).names()) }, handle)
+}
+
+func void[In any, P naming[In]](a *API, name string, handle func(context.Context, *awsapi.Call, *In) error) awsapi.Operation {
+	return awsapi.Void(name, func(in *In) string { return a.about(P(in).names()) }, handle)
+}
+
+func events[In any, P naming[In]](a *API, name string, handle func(context.Context, *awsapi.Call, *In, *awsapi.Sender) error) awsapi.Operation {
+	return awsapi.Events(name, func(in *In) string { return a.about(P(in).names()) }, handle)
+}
+
+// aboutShards is what ListShards is about: its token stands for a stream, too.
+func (a *API) aboutShards(in *listShardsInput) string {
+	if in.NextToken != "" {
+		if p, err := a.tokens.open(kindShards, in.NextToken); err == nil {
+			return a.streamARN(p.name)
+		}
+	}
+	return a.about(in.names())
+}
