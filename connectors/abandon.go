@@ -7,6 +7,7 @@ import (
 
 	"github.com/penstock/penstock/connectors/lease"
 	"github.com/penstock/penstock/core/control"
+	"github.com/penstock/penstock/core/stream"
 )
 
 // Abandon gives up plans that are committed but not done, and returns those that it gave up: a plan that was done
@@ -44,7 +45,7 @@ func abandon(ctx context.Context, store lease.Store, k keys, p Plan) (bool, erro
 		}
 		t := control.Txn{
 			Checks: []control.Check{{Key: row.Key, Version: row.Version}},
-			Writes: []control.Write{{Key: row.Key}},
+			Writes: []control.Write{{Key: row.Key}, stream.Unpin(k.pin(p.Incarnation, p.Number))},
 		}
 		for _, span := range plan.Spans {
 			srow, prog, err := loadRow[Progress](ctx, store, k.shard(p.Incarnation, span.Source, span.Shard))

@@ -2,8 +2,11 @@ package connectors
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"github.com/penstock/penstock/core"
+	"github.com/penstock/penstock/core/shardlog"
 )
 
 // close ends the gathered flush: it waits for the plan before it, commits this one and begins to carry it out.
@@ -14,7 +17,10 @@ func (s *session) close(ctx context.Context, reason string) error {
 	f := s.flush
 	Step(ctx, "flush-closed")
 	if f.stale {
-		if err := s.w.retry(ctx, "rebuild", func() error { return f.rebuild(ctx, s.w, s.places()) }); err != nil {
+		err := s.w.retry(ctx, "rebuild", func() error { return f.rebuild(ctx, s.w, s.places()) })
+		if errors.Is(err, shardlog.ErrTrimmed) { // it waited too long: what is left of it is read again
+			return fmt.Errorf("%w: %w", errMoved, err)
+		} else if err != nil {
 			return err
 		}
 	}
@@ -69,7 +75,7 @@ func (s *session) advance(spans []PlanSpan, planned bool) {
 		p := &s.shard[span.Shard].place
 		p.from = span.Through
 		if planned {
-			p.proofFrom, p.carried = span.Through, Counts{}
+			p.proofFrom, p.carried, p.lost = span.Through, Counts{}, nil
 		} else {
 			p.carried = span.Counts
 		}

@@ -21,6 +21,7 @@ type Events struct {
 	Stale      func(pipeline string)                                              // the schema grew within a flush, which is rebuilt
 	Planned    func(p Plan)                                                       // a plan was committed, by this worker
 	Resumed    func(p Plan)                                                       // an open plan was found, and is finished
+	Lost       func(l Loss)                                                       // records went before they were delivered
 	Retry      func(what string, attempt int, wait time.Duration, err error)      // a step failed and is tried again
 	Recovered  func(what string)                                                  // a step that was tried again succeeded
 	Checkpoint func(p Plan, took time.Duration)                                   // a plan is done and the checkpoints moved
@@ -93,6 +94,12 @@ func (e *Events) resumed(p Plan) {
 	}
 }
 
+func (e *Events) lost(l Loss) {
+	if e.Lost != nil {
+		e.Lost(l)
+	}
+}
+
 func (e *Events) retry(what string, attempt int, wait time.Duration, err error) {
 	if e.Retry != nil {
 		e.Retry(what, attempt, wait, err)
@@ -131,6 +138,7 @@ func Join(list ...*Events) *Events {
 		Stale:      func(name string) { each(list, func(e *Events) { e.stale(name) }) },
 		Planned:    func(p Plan) { each(list, func(e *Events) { e.planned(p) }) },
 		Resumed:    func(p Plan) { each(list, func(e *Events) { e.resumed(p) }) },
+		Lost:       func(l Loss) { each(list, func(e *Events) { e.lost(l) }) },
 		Checkpoint: func(p Plan, took time.Duration) { each(list, func(e *Events) { e.checkpoint(p, took) }) },
 		Retry: func(what string, attempt int, wait time.Duration, err error) {
 			each(list, func(e *Events) { e.retry(what, attempt, wait, err) })

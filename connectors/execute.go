@@ -8,13 +8,26 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/core"
+	"github.com/penstock/penstock/core/shardlog"
 )
 
 // errDone: another worker completed the plan meanwhile.
 var errDone = errors.New("plan is done")
 
 // execute carries out a committed plan. When its staging cannot go on, the plan is staged anew, as often as it takes.
+// When rows that the destination refused are gone, the plan is lost.
 func (w *Worker) execute(ctx context.Context, plan Plan, st Staging, letters []DeadLetter) error {
+	err := w.executeAll(ctx, plan, st, letters)
+	if !errors.Is(err, shardlog.ErrTrimmed) {
+		return err
+	}
+	if err := w.lose(ctx, plan); err != nil {
+		return err
+	}
+	return fmt.Errorf("%w: %w", errMoved, err) // what comes next has another beginning
+}
+
+func (w *Worker) executeAll(ctx context.Context, plan Plan, st Staging, letters []DeadLetter) error {
 	return w.restaging(ctx, func(anew bool) error {
 		if anew {
 			return w.again(ctx, plan.Number)
@@ -139,7 +152,7 @@ const (
 	maxWait   = 30 * time.Second
 )
 
-// retry calls f until it succeeds, ctx ends or the error is permanent, waiting longer each time, with jitter.
+// retry calls f until it succeeds, ctx ends or the error is one that no retry cures, waiting longer each time, with jitter.
 func (w *Worker) retry(ctx context.Context, what string, f func() error) error {
 	wait := firstWait
 	for attempt := 1; ; attempt++ {
@@ -147,7 +160,7 @@ func (w *Worker) retry(ctx context.Context, what string, f func() error) error {
 		if err == nil && attempt > 1 {
 			w.cfg.Events.recovered(what)
 		}
-		if err == nil || IsPermanent(err) || IsRestage(err) || ctx.Err() != nil {
+		if err == nil || IsPermanent(err) || IsRestage(err) || errors.Is(err, shardlog.ErrTrimmed) || ctx.Err() != nil {
 			return err
 		}
 		d := wait/2 + time.Duration(rand.Int64N(int64(wait/2))) //nolint:gosec // jitter

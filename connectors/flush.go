@@ -21,7 +21,8 @@ const (
 	reasonOutputs  = "outputs" // as many outputs or spans as a plan may have
 	reasonMemory   = "memory"
 	reasonShardEnd = "shard_end"
-	reasonEnd      = "end" // of a finite source, or caught up
+	reasonTrimmed  = "trimmed" // what comes next went before it was read
+	reasonEnd      = "end"     // of a finite source, or caught up
 	reasonShutdown = "shutdown"
 )
 
@@ -37,6 +38,7 @@ type place struct {
 	from      core.SequenceNumber
 	proofFrom core.SequenceNumber
 	carried   Counts
+	lost      []Gap // since proofFrom
 }
 
 // flush gathers the rows of one plan-to-be. The rows go to the sink's staging at once. When the schema grows, what is
@@ -89,7 +91,7 @@ func (f *flush) span(shard core.ShardID, p place) *PlanSpan {
 	s := f.spans[shard]
 	if s == nil {
 		s = &PlanSpan{
-			Source: p.source, Shard: shard, From: p.from, Through: p.from, ProofFrom: p.proofFrom, Counts: p.carried,
+			Source: p.source, Shard: shard, From: p.from, Through: p.from, ProofFrom: p.proofFrom, Counts: p.carried, Lost: p.lost,
 		}
 		f.spans[shard] = s
 	}

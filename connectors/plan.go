@@ -1,7 +1,9 @@
 package connectors
 
 import (
+	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/penstock/penstock/core"
 )
@@ -30,11 +32,32 @@ type PlanSpan struct {
 	Through core.SequenceNumber `json:"through"` // included; where the checkpoint will stand
 	// ProofFrom is where the span's proof begins: at From, or before it where flushes without rows came between.
 	ProofFrom core.SequenceNumber `json:"proof_from"`
-	Counts    Counts              `json:"counts"`        // of (ProofFrom, Through]
-	End       bool                `json:"end,omitempty"` // the shard is closed and Through is its last record
+	Counts    Counts              `json:"counts"`         // of (ProofFrom, Through]
+	End       bool                `json:"end,omitempty"`  // the shard is closed and Through is its last record
+	Lost      []Gap               `json:"lost,omitempty"` // what of (ProofFrom, From] was never delivered
 }
 
-// Counts is a ledger: Rows = Filtered + Null + Dead + Written. Records counts what was read before decoding.
+// Gap is a run of records of a shard that went before they were delivered.
+type Gap struct {
+	From    core.SequenceNumber `json:"from"`           // excluded; empty is the beginning
+	Through core.SequenceNumber `json:"through"`        // included; empty is the end of a shard that is gone
+	Records int64               `json:"records"`        // 0 where it is not known
+	Plan    int64               `json:"plan,omitempty"` // the open plan that they were part of
+}
+
+func (g Gap) String() string {
+	what, number := "were past their retention before they were read", "a number that is not known"
+	if g.Plan != 0 {
+		what = fmt.Sprintf("went before plan %d of them was carried out", g.Plan)
+	}
+	if g.Records > 0 {
+		number = strconv.FormatInt(g.Records, 10)
+	}
+	return fmt.Sprintf("records after %q through %q (%s of them) %s", g.From, g.Through, number, what)
+}
+
+// Counts is a ledger: Rows = Filtered + Null + Dead + Written. Records counts what was read before decoding; Trimmed, which
+// stands beside, what went before it was delivered.
 type Counts struct {
 	Records  int64 `json:"records"`
 	Rows     int64 `json:"rows"`
@@ -42,19 +65,22 @@ type Counts struct {
 	Null     int64 `json:"null"`     // a filter said null
 	Dead     int64 `json:"dead"`     // became dead letters
 	Written  int64 `json:"written"`
+	Trimmed  int64 `json:"trimmed,omitempty"` // records, as far as their number is known
 }
 
 // Add returns the sum of c and d.
 func (c Counts) Add(d Counts) Counts {
 	return Counts{
-		c.Records + d.Records, c.Rows + d.Rows, c.Filtered + d.Filtered, c.Null + d.Null, c.Dead + d.Dead, c.Written + d.Written,
+		c.Records + d.Records, c.Rows + d.Rows, c.Filtered + d.Filtered, c.Null + d.Null,
+		c.Dead + d.Dead, c.Written + d.Written, c.Trimmed + d.Trimmed,
 	}
 }
 
 // sub returns c less d, which is a part of it.
 func (c Counts) sub(d Counts) Counts {
 	return Counts{
-		c.Records - d.Records, c.Rows - d.Rows, c.Filtered - d.Filtered, c.Null - d.Null, c.Dead - d.Dead, c.Written - d.Written,
+		c.Records - d.Records, c.Rows - d.Rows, c.Filtered - d.Filtered, c.Null - d.Null,
+		c.Dead - d.Dead, c.Written - d.Written, c.Trimmed - d.Trimmed,
 	}
 }
 

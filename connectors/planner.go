@@ -10,6 +10,7 @@ import (
 	"github.com/penstock/penstock/connectors/lease"
 	"github.com/penstock/penstock/core"
 	"github.com/penstock/penstock/core/control"
+	"github.com/penstock/penstock/core/stream"
 )
 
 // errMoved: read the shards' rows again. A checkpoint is not where the flush began, so its rows are another plan's.
@@ -20,6 +21,7 @@ type planner struct {
 	store       lease.Store
 	keys        keys
 	incarnation string
+	source      Source // may be nil where nothing is committed
 	without     guards
 }
 
@@ -63,6 +65,9 @@ func (p *planner) commit(ctx context.Context, plan Plan, held map[core.ShardID]*
 			Checks: []control.Check{{Key: key}},
 			Writes: []control.Write{jsonRow(key, plan)},
 		}
+		if e, ok := p.source.(Expiring); ok {
+			t.Writes = append(t.Writes, e.Pin(p.keys.pin(p.incarnation, plan.Number), plan.Spans))
+		}
 		for _, span := range plan.Spans {
 			row, prog, err := p.guard(ctx, &t, span, held[span.Shard])
 			if err != nil {
@@ -94,7 +99,8 @@ func (p *planner) guard(ctx context.Context, t *control.Txn, span PlanSpan, l *l
 	if err != nil {
 		return row, prog, err
 	}
-	if prog.Checkpoint != span.From && !p.without.from || prog.OpenPlan != 0 && !p.without.openPlan {
+	elsewhere := prog.Checkpoint != span.From || prog.ProofFrom != span.ProofFrom
+	if elsewhere && !p.without.from || prog.OpenPlan != 0 && !p.without.openPlan {
 		return row, prog, fmt.Errorf("%s stands at %q with open plan %d, the flush begins at %q: %w",
 			span.Shard, prog.Checkpoint, prog.OpenPlan, span.From, errMoved)
 	}
@@ -163,7 +169,7 @@ func (p *planner) complete(ctx context.Context, number int64) error {
 		if err != nil || row.Version == 0 {
 			return err
 		}
-		t := control.Txn{Writes: []control.Write{{Key: row.Key}}}
+		t := control.Txn{Writes: []control.Write{{Key: row.Key}, stream.Unpin(p.keys.pin(p.incarnation, number))}}
 		if !p.without.planRow {
 			t.Checks = []control.Check{{Key: row.Key, Version: row.Version}}
 		}

@@ -2,9 +2,11 @@ package connectors
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -18,6 +20,8 @@ import (
 
 	"github.com/penstock/penstock/core"
 	"github.com/penstock/penstock/core/control"
+	"github.com/penstock/penstock/core/shardlog"
+	"github.com/penstock/penstock/core/stream"
 )
 
 // chaos is the ill luck of one worker: delays, freezes, lost answers. The world that the workers share has none.
@@ -122,6 +126,42 @@ type river struct {
 	mu     sync.Mutex
 	shards []Shard
 	data   map[core.ShardID][]string
+	gone   map[core.ShardID]int // records that were trimmed
+}
+
+// drought trims some records of some shards: mostly those that no open plan needs, now and then whatever there is.
+func (r *river) drought(t *table, rng *rand.Rand) {
+	pins := t.list("pins/")
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, s := range r.shards {
+		if rng.IntN(4) != 0 {
+			continue
+		}
+		to := rng.IntN(len(r.data[s.ID]) + 1)
+		if rng.IntN(3) != 0 {
+			to = min(to, held(pins, s.ID))
+		}
+		r.gone[s.ID] = max(r.gone[s.ID], to)
+	}
+}
+
+// held is after how many records the pins of a shard begin.
+func held(rows []control.Row, shard core.ShardID) int {
+	least := math.MaxInt
+	for _, row := range rows {
+		var pins []stream.Pin
+		if err := json.Unmarshal(row.Value, &pins); err != nil {
+			panic(err)
+		}
+		for _, p := range pins {
+			if p.Shard == shard {
+				n, _ := strconv.Atoi(string(p.From))
+				least = min(least, n)
+			}
+		}
+	}
+	return least
 }
 
 type riverView struct {
@@ -148,6 +188,29 @@ func (r riverView) Read(_ context.Context, shard core.ShardID, after core.Sequen
 	return &riverReader{r, shard, n}, nil
 }
 
+func (r riverView) Reread(ctx context.Context, shard core.ShardID, after core.SequenceNumber) (Reader, error) {
+	return r.Read(ctx, shard, after)
+}
+
+func (r riverView) Gap(ctx context.Context, shard core.ShardID, after core.SequenceNumber) (Gap, error) {
+	r.chaos.stall(ctx)
+	n, _ := strconv.Atoi(string(after))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.gone[shard] <= n {
+		return Gap{}, ctx.Err()
+	}
+	return Gap{From: after, Through: core.SequenceNumber(strconv.Itoa(r.gone[shard])), Records: int64(r.gone[shard] - n)}, ctx.Err()
+}
+
+func (riverView) Pin(by string, spans []PlanSpan) control.Write {
+	var pins []stream.Pin
+	for _, s := range spans {
+		pins = append(pins, stream.Pin{Stream: s.Source, Shard: s.Shard, From: s.From, Through: s.Through})
+	}
+	return stream.PinRow(by, pins)
+}
+
 type riverReader struct {
 	r     riverView
 	shard core.ShardID
@@ -169,11 +232,14 @@ func (x *riverReader) Next(ctx context.Context) (core.Batch, error) {
 			return core.Batch{}, ctx.Err()
 		}
 		x.r.mu.Lock()
-		data, closed := x.r.data[x.shard], false
+		data, closed, gone := x.r.data[x.shard], false, x.r.gone[x.shard]
 		for _, s := range x.r.shards {
 			closed = closed || s.ID == x.shard && s.Closed
 		}
 		x.r.mu.Unlock()
+		if x.next < gone {
+			return core.Batch{}, fmt.Errorf("%s from %d: %w", x.shard, x.next, shardlog.ErrTrimmed)
+		}
 		if x.next == len(data) {
 			if closed {
 				return core.Batch{}, io.EOF

@@ -9,6 +9,7 @@ import (
 
 	"github.com/penstock/penstock/core"
 	"github.com/penstock/penstock/core/memory"
+	"github.com/penstock/penstock/core/shardlog"
 )
 
 // replay makes the rows of spans again, under b, into st, and adds what became of them to the spans' counts. It is the
@@ -48,7 +49,11 @@ func (w *Worker) readSpan(ctx context.Context, s PlanSpan, f func(raw core.Batch
 	if s.From == s.Through {
 		return nil
 	}
-	r, err := w.cfg.Source.Read(ctx, s.Shard, s.From)
+	read := w.cfg.Source.Read
+	if e, ok := w.cfg.Source.(Expiring); ok {
+		read = e.Reread
+	}
+	r, err := read(ctx, s.Shard, s.From)
 	if err != nil {
 		return err
 	}
@@ -79,13 +84,22 @@ func (w *Worker) resume(ctx context.Context, number int64) error {
 	return w.restaging(ctx, func(bool) error { return w.again(ctx, number) })
 }
 
-// again stages a committed plan from its spans and carries it out.
+// again carries out a committed plan, or closes it as lost where its records are gone.
 func (w *Worker) again(ctx context.Context, number int64) error {
 	plan, ok, err := w.planner.load(ctx, number)
 	if err != nil || !ok {
 		return err
 	}
 	w.cfg.Events.resumed(plan)
+	if err = w.redo(ctx, plan); errors.Is(err, shardlog.ErrTrimmed) {
+		return w.lose(ctx, plan)
+	}
+	return err
+}
+
+// redo stages a committed plan from its spans and carries it out.
+func (w *Worker) redo(ctx context.Context, plan Plan) error {
+	number := plan.Number
 	program, err := w.programOf(ctx, plan)
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"github.com/penstock/penstock/connectors/lease"
 	"github.com/penstock/penstock/core"
 	"github.com/penstock/penstock/core/memory"
+	"github.com/penstock/penstock/core/shardlog"
 )
 
 // session is one run of the worker between two losses of a lease. Readers, one a shard, hand batches to one goroutine
@@ -129,7 +130,7 @@ func (s *session) run(reading, writing context.Context) error {
 			return reading.Err()
 		case i := <-s.items:
 			stop()
-			if err := s.take(writing, i); err != nil {
+			if err := s.take(reading, writing, i); err != nil {
 				return err
 			}
 			if i.ended {
@@ -226,19 +227,21 @@ func (s *session) waiting() bool {
 }
 
 // take adds an item to the flush, and closes the flush when it is full.
-func (s *session) take(ctx context.Context, i item) error {
+func (s *session) take(reading, writing context.Context, i item) error {
 	defer i.release()
 	r := s.shard[i.shard]
 	switch {
+	case errors.Is(i.err, shardlog.ErrTrimmed):
+		return s.skip(reading, writing, r, fmt.Errorf("read %s: %w", i.shard, i.err))
 	case i.err != nil:
 		return fmt.Errorf("read %s: %w", i.shard, i.err)
 	case i.reached:
 		r.live = false
 		return nil
 	case i.ended:
-		return s.ended(ctx, r)
+		return s.ended(writing, r)
 	}
-	return s.gather(ctx, r, i.raw, i.outcome)
+	return s.gather(writing, r, i.raw, i.outcome)
 }
 
 // gather adds a batch of r to the flush, and closes the flush when it is full.

@@ -130,6 +130,13 @@ type Prober interface {
 	Probe(ctx context.Context) error
 }
 
+// Publisher is the optional capability of a sink that can say whether a plan was published whole.
+type Publisher interface {
+	// Published reports whether every output of the plan is visible and the destination says that the plan is done. It is
+	// asked when the plan's records are gone, so that it cannot be carried out again.
+	Published(ctx context.Context, p Plan) (bool, error)
+}
+
 // Adopter is the optional capability of a sink whose destination remembers earlier incarnations of a pipeline.
 type Adopter interface {
 	// Incarnations lists those of the pipeline that left manifests at the destination.

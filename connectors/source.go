@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/core"
+	"github.com/penstock/penstock/core/control"
 )
 
 // Shard is one ordered run of records of a source.
@@ -47,6 +48,19 @@ type Source interface {
 	// them are gone.
 	Read(ctx context.Context, shard core.ShardID, after core.SequenceNumber) (Reader, error)
 	Close() error
+}
+
+// Expiring is the optional capability of a source whose records go with time. What its readers answer with
+// core/shardlog.ErrTrimmed is then counted as lost, and the reading goes on.
+type Expiring interface {
+	// Pin is the row that keeps the records of a plan's spans for as long as it stands in the control store. It is
+	// committed with the plan, which by names, and goes with it: see core/stream.Unpin.
+	Pin(by string, spans []PlanSpan) control.Write
+	// Reread is Read of records that were read before: those that have expired since are read as long as they are stored.
+	Reread(ctx context.Context, shard core.ShardID, after core.SequenceNumber) (Reader, error)
+	// Gap is what of the records after a sequence number nobody can read any more; its Through is empty where there is
+	// none. core/shardlog.ErrTrimmed says that the whole shard is gone.
+	Gap(ctx context.Context, shard core.ShardID, after core.SequenceNumber) (Gap, error)
 }
 
 // Finite is the optional capability of a source that ends: when every shard was read to io.EOF and Shards shows no new

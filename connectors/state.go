@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/apache/arrow/go/v17/arrow"
@@ -16,6 +17,7 @@ import (
 	"github.com/penstock/penstock/connectors/lease"
 	"github.com/penstock/penstock/core"
 	"github.com/penstock/penstock/core/control"
+	"github.com/penstock/penstock/core/stream"
 )
 
 // ErrForeignOutput says that the destination holds output of an earlier incarnation of the pipeline. Choose another
@@ -34,12 +36,13 @@ type State struct {
 type Progress struct {
 	Source     string              `json:"source"`
 	Shard      core.ShardID        `json:"shard"`
-	Checkpoint core.SequenceNumber `json:"checkpoint"` // everything through it is durable downstream
-	OpenPlan   int64               `json:"open_plan"`  // number of the plan that is committed but not done; 0 if none
-	ProofFrom  core.SequenceNumber `json:"proof_from"` // where the next manifest's span begins
-	Carried    Counts              `json:"carried"`    // of (ProofFrom, Checkpoint], for the next manifest
-	Totals     Counts              `json:"totals"`     // of everything through Checkpoint
-	Ended      bool                `json:"ended"`      // the shard is closed and read to its end
+	Checkpoint core.SequenceNumber `json:"checkpoint"`     // everything through it is durable downstream
+	OpenPlan   int64               `json:"open_plan"`      // number of the plan that is committed but not done; 0 if none
+	ProofFrom  core.SequenceNumber `json:"proof_from"`     // where the next manifest's span begins
+	Carried    Counts              `json:"carried"`        // of (ProofFrom, Checkpoint], for the next manifest
+	Totals     Counts              `json:"totals"`         // of everything through Checkpoint
+	Ended      bool                `json:"ended"`          // the shard is closed and read to its end
+	Lost       []Gap               `json:"lost,omitempty"` // what was never delivered, the newest maxGaps
 }
 
 // keys of a pipeline's rows.
@@ -60,6 +63,9 @@ func (k keys) lease(inc, src string, s core.ShardID) string {
 }
 
 func (k keys) plan(inc string, n int64) string { return fmt.Sprintf("%splans/%012d", k.all(inc), n) }
+
+// pin names the pins of a plan.
+func (k keys) pin(inc string, n int64) string { return fmt.Sprintf("%s/%s/%012d", k.pipeline, inc, n) }
 
 func (k keys) schema(inc string, v int64) string { return fmt.Sprintf("%sschemas/%08d", k.all(inc), v) }
 
@@ -140,6 +146,13 @@ func Reset(ctx context.Context, store lease.Store, pipeline string) error {
 	t.Writes = append(t.Writes, control.Write{Key: k.state()})
 	for _, r := range old {
 		t.Writes = append(t.Writes, control.Write{Key: r.Key})
+		if n, ok := strings.CutPrefix(r.Key, k.all(st.Incarnation)+"plans/"); ok {
+			number, err := strconv.ParseInt(n, 10, 64)
+			if err != nil {
+				return fmt.Errorf("read row %s: %w", r.Key, err)
+			}
+			t.Writes = append(t.Writes, stream.Unpin(k.pin(st.Incarnation, number)))
+		}
 	}
 	_, err = store.Commit(ctx, t)
 	return err

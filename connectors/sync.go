@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/penstock/penstock/connectors/lease"
 	"github.com/penstock/penstock/core"
@@ -43,11 +44,14 @@ func (s *session) sync(reading, writing context.Context) error {
 		if r != nil {
 			s.shard[shard.ID] = r
 			if more {
+				if err := s.pastGap(reading, writing, r); err != nil {
+					return err
+				}
 				s.start(reading, r)
 			}
 		}
 	}
-	return nil
+	return s.vanished(writing, listed, progress)
 }
 
 // takeTips remembers, once, where each shard ends now: how far a run until caught up has to go.
@@ -105,51 +109,81 @@ func (s *session) crowded() bool {
 
 // register makes the rows of shards that have none, with the checkpoints where the pipeline's start puts them, before
 // anything is read. The start is resolved once: one commit makes the rows of every shard of the first start, so that a
-// crash leaves all of them or none, and shards that are found when there are rows begin at their trim horizon. A horizon
-// that is looked up later loses nothing, so rows that begin there are made some at a time.
+// crash leaves all of them or none, and shards that are found when there are rows begin at their beginning: what is gone
+// of them by then is missed. Of a source whose records stay, the beginning can be looked up at any time, so rows that begin
+// there are made some at a time.
 func (w *Worker) register(ctx context.Context, shards []Shard) (map[core.ShardID]Progress, error) {
+	_, expires := w.cfg.Source.(Expiring)
 	for {
 		have, err := w.progress(ctx)
 		if err != nil {
 			return nil, err
 		}
-		start, most := w.cfg.Start, len(shards)
-		if len(have) > 0 || start.Kind == StartTrimHorizon || start.Kind == "" {
+		start, most, later := w.cfg.Start, len(shards), len(have) > 0
+		if later || !expires && (start.Kind == StartTrimHorizon || start.Kind == "") {
 			start, most = Start{Kind: StartTrimHorizon}, maxSpans
 		}
-		t, err := w.rows(ctx, shards, have, start, most)
+		t, lost, err := w.rows(ctx, shards, have, start, most, later && expires)
 		if err != nil {
 			return nil, err
 		}
 		if len(t.Writes) == 0 {
 			return have, nil
 		}
-		if _, err = w.cfg.Store.Commit(ctx, t); err != nil && !errors.Is(err, control.ErrConflict) && !errors.Is(err, control.ErrUnknown) {
+		_, err = w.cfg.Store.Commit(ctx, t)
+		for _, l := range lost {
+			if err == nil {
+				w.cfg.Events.lost(l)
+			}
+		}
+		if err != nil && !errors.Is(err, control.ErrConflict) && !errors.Is(err, control.ErrUnknown) {
 			return nil, fmt.Errorf("commit the start of %d shards: %w", len(t.Writes), err)
 		}
 	}
 }
 
-// rows is the transaction that makes the rows of shards that are not there yet, of so many at most.
-func (w *Worker) rows(ctx context.Context, shards []Shard, have map[core.ShardID]Progress, start Start, most int) (control.Txn, error) {
-	var t control.Txn
+// rows is the transaction that makes the rows of shards that are not there yet, of so many at most. late says that they
+// begin at their beginning, and what of their parents was never seen is lost.
+func (w *Worker) rows(ctx context.Context, shards []Shard, have map[core.ShardID]Progress, start Start, most int, late bool) (t control.Txn, lost []Loss, err error) {
 	for _, shard := range shards {
 		if _, ok := have[shard.ID]; ok {
 			continue
 		}
-		if len(t.Writes) == most {
+		if len(t.Writes) >= most {
 			break
 		}
-		at, err := w.cfg.Source.Resolve(ctx, shard.ID, start)
-		if err != nil {
-			return t, fmt.Errorf("find the start of %s: %w", shard.ID, err)
+		at := core.SequenceNumber("")
+		if late {
+			lost = w.unseen(shard, shards, have, &t, lost)
+		} else if at, err = w.cfg.Source.Resolve(ctx, shard.ID, start); err != nil {
+			return t, nil, fmt.Errorf("find the start of %s: %w", shard.ID, err)
 		}
-		p := Progress{Source: w.cfg.Source.ID(), Shard: shard.ID, Checkpoint: at, ProofFrom: at}
-		key := w.keys.shard(w.incarnation, p.Source, p.Shard)
-		t.Checks = append(t.Checks, control.Check{Key: key})
-		t.Writes = append(t.Writes, jsonRow(key, p))
+		w.begin(&t, Progress{Source: w.cfg.Source.ID(), Shard: shard.ID, Checkpoint: at, ProofFrom: at})
 	}
-	return t, nil
+	return t, lost, nil
+}
+
+// begin adds to t the row of a shard that has none.
+func (w *Worker) begin(t *control.Txn, p Progress) {
+	key := w.keys.shard(w.incarnation, p.Source, p.Shard)
+	t.Checks = append(t.Checks, control.Check{Key: key})
+	t.Writes = append(t.Writes, jsonRow(key, p))
+}
+
+// unseen adds to t the rows of a shard's parents that came and went while the pipeline did not run: all of them is lost.
+func (w *Worker) unseen(shard Shard, listed []Shard, have map[core.ShardID]Progress, t *control.Txn, lost []Loss) []Loss {
+	for _, parent := range shard.Parents {
+		_, ok := have[parent]
+		if ok || slices.ContainsFunc(listed, func(s Shard) bool { return s.ID == parent }) {
+			continue
+		}
+		p := Progress{Source: w.cfg.Source.ID(), Shard: parent, Ended: true}
+		p.lose(Gap{})
+		w.begin(t, p)
+		have[parent] = p // another of its children is not to name it again
+		lost = append(lost, Loss{p.Source, parent, p.Lost[0]})
+	}
+	return lost
 }
 
 // progress reads the rows of the source's shards.

@@ -123,7 +123,7 @@ func (w *Worker) open(ctx context.Context) error {
 
 func (w *Worker) opened(ctx context.Context, st State) error {
 	w.incarnation = st.Incarnation
-	w.planner = &planner{store: w.cfg.Store, keys: w.keys, incarnation: st.Incarnation, without: w.without}
+	w.planner = &planner{store: w.cfg.Store, keys: w.keys, incarnation: st.Incarnation, source: w.cfg.Source, without: w.without}
 	w.schemas = &schemas{
 		store: w.cfg.Store, keys: w.keys, incarnation: st.Incarnation, program: w.cfg.Program, events: w.cfg.Events,
 		busy: make(chan struct{}, 1), all: map[int64]*bound{},

@@ -52,6 +52,7 @@ const controlLog shardlog.LogID = "control"
 // NodeConfig has a node's settings; zero means the documented default.
 type NodeConfig struct {
 	Memory *memory.Budget                        // of the process. Default 512 MiB, which the runtime is not held to
+	Pins   stream.PinLimits                      // what records that open plans need may take beyond their retention
 	Synced func(bytes int64, took time.Duration) // told of each sync of the log. May be nil
 }
 
@@ -95,8 +96,10 @@ func (c NodeConfig) Open(ctx context.Context, dir string) (*Node, error) {
 		return nil, errors.Join(err, engine.Close())
 	}
 	trimming, stop := context.WithCancel(context.Background())
+	streams := stream.NewStore(engine, table, by)
+	streams.LimitPins(c.Pins)
 	n := &Node{
-		Streams: stream.NewStore(engine, table, by), Control: table, memory: c.Memory, scratch: room, engine: engine, stop: stop, done: make(chan struct{}), running: map[string]bool{},
+		Streams: streams, Control: table, memory: c.Memory, scratch: room, engine: engine, stop: stop, done: make(chan struct{}), running: map[string]bool{},
 	}
 	go n.trim(trimming)
 	return n, nil

@@ -75,9 +75,9 @@ func (n *Node) endStdin(ctx context.Context, s *stdinSource) error {
 // Finite: standard input ends.
 func (s *stdinSource) Finite() bool { return true }
 
-// Resolve begins with the first record that was put, whatever the start: it is there because no run delivered it.
-func (s *stdinSource) Resolve(context.Context, core.ShardID, connectors.Start) (core.SequenceNumber, error) {
-	return "", nil
+// Resolve begins with the first record that is there, whatever the start: it is there because no run delivered it.
+func (s *stdinSource) Resolve(ctx context.Context, shard core.ShardID, _ connectors.Start) (core.SequenceNumber, error) {
+	return s.Source.Resolve(ctx, shard, connectors.Start{Kind: connectors.StartTrimHorizon})
 }
 
 // Read returns a reader that ends when standard input has and everything was read.

@@ -9,7 +9,7 @@ import (
 )
 
 // CheckTail holds what a destination's manifests prove against the node's own checkpoints, and adds to the report what
-// does not agree. It returns how far the pipeline is behind in each shard: what follows a checkpoint is pending.
+// does not agree and what was lost since. It returns how far the pipeline is behind in each shard: what follows a checkpoint is pending.
 func (n *Node) CheckTail(ctx context.Context, report *connectors.VerifyReport) ([]ShardProgress, error) {
 	state, ok, err := connectors.LoadState(ctx, n.Control, report.Pipeline)
 	if err != nil {
@@ -36,6 +36,9 @@ func (n *Node) CheckTail(ctx context.Context, report *connectors.VerifyReport) (
 		at := place{s.Source, s.Shard}
 		proof, proven := proofs[at]
 		delete(proofs, at)
+		for _, g := range s.Unproven() {
+			report.Problems = append(report.Problems, fmt.Sprintf("%s %s: lost: %s", s.Source, s.Shard, g))
+		}
 		if what := disagreement(s.Progress, proof, proven); what != "" {
 			report.Problems = append(report.Problems, fmt.Sprintf("%s %s: %s", s.Source, s.Shard, what))
 		}

@@ -55,6 +55,9 @@ func logEvents(log *slog.Logger, shown bool) *connectors.Events {
 		Schema: func(version int64, columns int) {
 			log.Debug("schema committed", "version", version, "columns", columns)
 		},
+		Lost: func(l connectors.Loss) {
+			log.Error("records were lost", "shard", l.Shard, "from", l.Gap.From, "through", l.Gap.Through, "records", l.Gap.Records, "plan", l.Gap.Plan, "error", l.Gap.String())
+		},
 		Stale: func(string) { log.Debug("the schema grew, the flush is made anew when it closes") },
 		Planned: func(p connectors.Plan) {
 			log.Debug("plan committed", "plan", p.Number, "reason", p.Reason, "outputs", len(p.Outputs))

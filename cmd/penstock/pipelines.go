@@ -66,8 +66,11 @@ func (a *app) describePipeline(cmd *cobra.Command, n *pipelines.Node, args []str
 	}
 	return a.answer(all, func() {
 		for _, p := range all {
-			a.printf("%s %s: checkpoint=%s last=%s lag=%s open_plan=%d rows=%d written=%d filtered=%d dead=%d\n", p.Source, p.Shard, shortSequence(p.Checkpoint), shortSequence(p.Last), lagText(p),
-				p.OpenPlan, p.Totals.Rows, p.Totals.Written, p.Totals.Filtered+p.Totals.Null, p.Totals.Dead)
+			a.printf("%s %s: checkpoint=%s last=%s lag=%s open_plan=%d rows=%d written=%d filtered=%d dead=%d trimmed=%d\n", p.Source, p.Shard, shortSequence(p.Checkpoint), shortSequence(p.Last), lagText(p),
+				p.OpenPlan, p.Totals.Rows, p.Totals.Written, p.Totals.Filtered+p.Totals.Null, p.Totals.Dead, p.Totals.Trimmed)
+			for _, g := range p.Lost {
+				a.printf("  lost: %s\n", g)
+			}
 		}
 	})
 }

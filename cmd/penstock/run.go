@@ -15,6 +15,7 @@ import (
 	"github.com/penstock/penstock/connectors"
 	"github.com/penstock/penstock/core"
 	"github.com/penstock/penstock/core/memory"
+	"github.com/penstock/penstock/core/stream"
 	"github.com/penstock/penstock/pipelines"
 	"github.com/penstock/penstock/pipelines/metrics"
 )
@@ -27,6 +28,8 @@ type runConfig struct {
 	opts                pipelines.RunOptions
 	watch               bool
 	memory              connectors.ByteSize
+	pins                stream.PinLimits
+	pinBytes            connectors.ByteSize
 	admin               string
 	public, pprof       bool
 	logFormat, logLevel string
@@ -105,6 +108,8 @@ func (c *runConfig) flags(f *pflag.FlagSet) {
 	f.DurationVar(&c.opts.Drain, "drain", 10*time.Second, "how long a stop may take to flush what is buffered")
 	f.BoolVar(&c.watch, "watch", false, "read pipeline files again when they change")
 	f.TextVar(&c.memory, "memory", c.memory, "memory of the process, 128MiB or more")
+	f.DurationVar(&c.pins.Age, "pin-limit", stream.DefaultPinAge, "how long records that an open plan needs stay past their retention")
+	f.TextVar(&c.pinBytes, "pin-bytes", connectors.ByteSize(stream.DefaultPinBytes), "how many bytes of such records the log keeps in all")
 	f.StringVar(&c.admin, "admin", "", "address for /metrics, /healthz, /readyz and /status, such as 127.0.0.1:4568")
 	f.BoolVar(&c.public, "admin-public", false, "let --admin be an address that other machines reach")
 	f.BoolVar(&c.pprof, "pprof", false, "serve /debug/pprof at --admin too")
@@ -146,7 +151,8 @@ func (a *app) hosting(ctx context.Context, c runConfig, files []string, f func(h
 		return usage(err)
 	}
 	defer h.admin.close()
-	node := pipelines.NodeConfig{Memory: h.budget, Synced: h.metrics.Synced}
+	c.pins.Bytes = int64(c.pinBytes)
+	node := pipelines.NodeConfig{Memory: h.budget, Synced: h.metrics.Synced, Pins: c.pins}
 	return ownNode(ctx, c.data, node, func(n *pipelines.Node) error {
 		h.node = n
 		n.Streams.Observe(h.metrics.Put)

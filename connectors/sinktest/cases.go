@@ -21,11 +21,23 @@ func publishes(t *testing.T, to Target) {
 		n += o.Rows
 	}
 	require.EqualValues(t, 250, n)
+	done(t, s, plan(flushOf(1), out, r), false)
 	require.NoError(t, st.Publish(t.Context(), plan(flushOf(1), out, r), decide))
+	done(t, s, plan(flushOf(1), out, r), true)
 	same(t, sorted(r), to.Rows(t))
 	require.NoError(t, st.Discard())
 	same(t, sorted(r), to.Rows(t))
 	verified(t, s, 250)
+}
+
+// done asks a sink that can tell whether a plan was published.
+func done(t *testing.T, s connectors.Sink, p connectors.Plan, want bool) {
+	t.Helper()
+	if pub, ok := s.(connectors.Publisher); ok {
+		there, err := pub.Published(t.Context(), p)
+		require.NoError(t, err)
+		require.Equal(t, want, there)
+	}
 }
 
 func publishesAgain(t *testing.T, to Target) {

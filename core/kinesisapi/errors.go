@@ -51,6 +51,8 @@ func (a *API) explain(name core.StreamName, err error) error {
 		return a.noStream(name)
 	case errors.Is(err, stream.ErrBusy):
 		return awsapi.Refuse(codeInUse, "Stream %s under account %s is being changed.", name, a.cfg.Account)
+	case errors.Is(err, stream.ErrPinned):
+		return awsapi.Refuse(codeInUse, "Stream %s under account %s cannot be deleted: %s", name, a.cfg.Account, stream.ErrPinned)
 	case errors.Is(err, core.ErrThrottled):
 		return &awsapi.Error{Code: codeThroughput, Status: http.StatusBadRequest, Message: fmt.Sprintf("The log has no room just now; slow down. Stream %s under account %s.", name, a.cfg.Account)}
 	}

@@ -119,6 +119,13 @@ type Engine interface {
 	Close() error
 }
 
+// Sizer is the optional capability of an engine that can tell how much its entries take.
+type Sizer interface {
+	// Within is the least position from which on the stored entries before a position take no more than some bytes, as
+	// exactly as the engine knows without reading them; it may be later, never earlier.
+	Within(ctx context.Context, id LogID, before Pos, bytes int64) (Pos, error)
+}
+
 // Roomer is the optional capability of an engine that can tell when it takes more.
 type Roomer interface {
 	// Room waits while appends of the size of an entry would be refused with core.ErrThrottled, or soon would, and

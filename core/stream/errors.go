@@ -10,6 +10,8 @@ var (
 	ErrExists = errors.New("stream exists")
 	// ErrShardClosed: go to the children. The shard takes no more records.
 	ErrShardClosed = errors.New("shard closed")
+	// ErrPinned: let the pipelines that read the stream finish their open plans, or give these up. They need its records.
+	ErrPinned = errors.New("open plans of pipelines need its records: let them finish, or give them up with penstock pipelines abandon-plan")
 	// ErrLimit: merge shards, or wait until closed ones are trimmed. The stream has as many as it may have.
 	ErrLimit = errors.New("too many shards")
 	// ErrResharding: put again. The record's shard was sealed and its children did not open in time; nothing was written.

@@ -31,7 +31,7 @@ func (s *Stream) Page(ctx context.Context, id core.ShardID, after core.SequenceN
 }
 
 func (s *Stream) page(ctx context.Context, id core.ShardID, after core.SequenceNumber, records int, bytes int64) (Page, error) {
-	r, err := s.reader(ctx, id, after, shardlog.ReadOpts{NoWait: true})
+	r, err := s.reader(ctx, id, after, after == "", shardlog.ReadOpts{NoWait: true})
 	if err != nil {
 		return Page{}, err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"time"
 
 	"github.com/apache/arrow/go/v17/arrow"
@@ -23,6 +24,7 @@ type Reader struct {
 	cursor  shardlog.Cursor
 	skip    int64 // rows with an index up to this one are not wanted
 	horizon bool  // still at the trim horizon: rows that have expired are passed over
+	again   bool  // rows that have expired are read too
 	ended   context.Context
 	err     error // met after the last batch
 }
@@ -30,10 +32,21 @@ type Reader struct {
 // Read returns a reader of the records after a sequence number; the empty one reads from the trim horizon.
 // shardlog.ErrTrimmed, here or from Next, says that some of the records after it are gone or have expired.
 func (s *Stream) Read(ctx context.Context, id core.ShardID, after core.SequenceNumber) (*Reader, error) {
-	return s.reader(ctx, id, after, shardlog.ReadOpts{})
+	return s.reader(ctx, id, after, after == "", shardlog.ReadOpts{})
 }
 
-func (s *Stream) reader(ctx context.Context, id core.ShardID, after core.SequenceNumber, opts shardlog.ReadOpts) (*Reader, error) {
+// Reread is Read of records that were read before: those that have expired since are read as long as they are stored. The
+// empty sequence number is before every record.
+func (s *Stream) Reread(ctx context.Context, id core.ShardID, after core.SequenceNumber) (*Reader, error) {
+	r, err := s.reader(ctx, id, after, false, shardlog.ReadOpts{})
+	if err == nil {
+		r.again = true
+	}
+	return r, err
+}
+
+// reader returns a reader of the records after a sequence number, or from the trim horizon.
+func (s *Stream) reader(ctx context.Context, id core.ShardID, after core.SequenceNumber, horizon bool, opts shardlog.ReadOpts) (*Reader, error) {
 	v, err := s.view(ctx)
 	if err != nil {
 		return nil, err
@@ -42,9 +55,12 @@ func (s *Stream) reader(ctx context.Context, id core.ShardID, after core.Sequenc
 	if err != nil {
 		return nil, err
 	}
-	r := &Reader{stream: s, shard: sh, keep: v.Retention, skip: -1, horizon: after == ""}
+	r := &Reader{stream: s, shard: sh, keep: v.Retention, skip: -1, horizon: horizon}
 	from := shardlog.Pos(0)
-	if after != "" {
+	if !horizon {
+		if after == "" {
+			after = sh.Start
+		}
 		if r.skip, err = v.parse(sh, after); err != nil {
 			return nil, err
 		}
@@ -69,6 +85,9 @@ func (s *Stream) reader(ctx context.Context, id core.ShardID, after core.Sequenc
 
 // expires is the arrival time before which records cannot be read.
 func (r *Reader) expires(ctx context.Context) int64 {
+	if r.again {
+		return math.MinInt64
+	}
 	if v, err := r.stream.view(ctx); err == nil {
 		r.keep = v.Retention
 	}

@@ -44,8 +44,15 @@ func (i *Info) pass(phase Status, now time.Time, delay time.Duration) {
 }
 
 // Retire makes a stream Deleting: it takes no more records, and Trim deletes it once the delay is over. Consumers go
-// with it if force is set; else ErrConsumers while it has any.
+// with it if force is set; else ErrConsumers while it has any. ErrPinned as Delete.
 func (s *Store) Retire(ctx context.Context, name core.StreamName, delay time.Duration, force bool) error {
+	_, info, err := load(ctx, s.control, name)
+	if err == nil {
+		err = s.unpinned(ctx, info)
+	}
+	if err != nil {
+		return fmt.Errorf("delete stream %s: %w", name, err)
+	}
 	return s.update(ctx, name, func(i *Info) error {
 		if i.Phase == Deleting {
 			return fmt.Errorf("stream %s: %w", name, ErrBusy)

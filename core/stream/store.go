@@ -80,6 +80,7 @@ type Store struct {
 	puts    atomic.Pointer[Puts]
 
 	retention *retention
+	pinLimits PinLimits
 
 	mu     sync.Mutex // guards what follows
 	open   map[string]*Stream
@@ -89,7 +90,8 @@ type Store struct {
 // NewStore returns the streams that stand in a control store, over the engine that holds their logs.
 func NewStore(engine shardlog.Engine, store *control.Store, by shardlog.WriterID) *Store {
 	return &Store{
-		engine: engine, control: store, by: by, retention: newRetention(), open: map[string]*Stream{}, making: map[string]bool{},
+		engine: engine, control: store, by: by, retention: newRetention(), pinLimits: PinLimits{}.withDefaults(),
+		open: map[string]*Stream{}, making: map[string]bool{},
 	}
 }
 
@@ -144,7 +146,8 @@ func (s *Store) make(ctx context.Context, info Info) error {
 	return err
 }
 
-// Delete removes a stream and its records. Once begun it is finished by Trim, whatever becomes of the caller.
+// Delete removes a stream and its records. Once begun it is finished by Trim, whatever becomes of the caller. ErrPinned
+// while some of the records may have to be read again.
 func (s *Store) Delete(ctx context.Context, name core.StreamName) error {
 	_, info, err := load(ctx, s.control, name)
 	if err != nil {
@@ -155,6 +158,9 @@ func (s *Store) Delete(ctx context.Context, name core.StreamName) error {
 
 // erase is Delete of the stream with an id, not of another one that has its name.
 func (s *Store) erase(ctx context.Context, info Info) error {
+	if err := s.unpinned(ctx, info); err != nil {
+		return fmt.Errorf("delete stream %s: %w", info.Name, err)
+	}
 	name, st := info.Name, s.stream(info)
 	if err := st.take(ctx); err != nil { // a split that goes on would make logs that no row names
 		return err

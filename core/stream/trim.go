@@ -11,10 +11,10 @@ import (
 	"github.com/penstock/penstock/core/shardlog"
 )
 
-// Trim deletes what has been expired for long enough: entries, and closed shards that have none left. It is to be
-// called every minute or so with the time of the wall clock; while that cannot be trusted it deletes nothing. It also
-// finishes splits, merges, scalings and deletions that were begun, deletes what a creation that was cut short left, and
-// lets on-demand streams grow.
+// Trim deletes what has been expired for long enough and is not pinned: entries, and closed shards that have none left.
+// It is to be called every minute or so with the time of the wall clock; while that cannot be trusted it deletes nothing.
+// It also finishes splits, merges, scalings and deletions that were begun, deletes what a creation that was cut short
+// left, and lets on-demand streams grow.
 func (s *Store) Trim(ctx context.Context, wall time.Time) error {
 	infos, err := s.List(ctx)
 	if err != nil {
@@ -57,6 +57,10 @@ func (s *Store) expire(ctx context.Context, info Info, wall time.Time) error {
 	if !s.retention.agree(wall) {
 		return nil
 	}
+	held, err := s.pinned(ctx, info.ID)
+	if err != nil {
+		return err
+	}
 	horizon := wall.Add(-info.Retention)
 	gone := map[core.ShardID]bool{}
 	for _, sh := range info.Shards {
@@ -64,6 +68,11 @@ func (s *Store) expire(ctx context.Context, info Info, wall time.Time) error {
 		if err != nil {
 			return err
 		}
+		hold, err := s.holding(ctx, info, sh, held, wall, now.before)
+		if err != nil {
+			return err
+		}
+		now = expired{min(now.before, hold), now.whole && hold == shardlog.MaxPos}
 		due := s.retention.due(sh.Log, now)
 		if due.before > 0 {
 			if err := s.engine.Trim(ctx, sh.Log, due.before); err != nil && !errors.Is(err, shardlog.ErrNotFound) {

@@ -11,6 +11,7 @@ import (
 func (m *Metrics) Events(pipeline string) *connectors.Events {
 	records, bytes := m.records.WithLabelValues(pipeline), m.bytes.WithLabelValues(pipeline)
 	files, took := m.files.WithLabelValues(pipeline), m.flushTime.WithLabelValues(pipeline)
+	trimmed, gaps := m.trimmed.WithLabelValues(pipeline), m.gaps.WithLabelValues(pipeline) // from 0, so that the first is seen
 	return &connectors.Events{
 		Lease: func(shard core.ShardID, _ string) {
 			m.ages.released(pipeline, shard) // taken anew, its reader begins anew
@@ -28,6 +29,13 @@ func (m *Metrics) Events(pipeline string) *connectors.Events {
 			m.ages.planned(pipeline)
 		},
 		Resumed: func(connectors.Plan) { m.ages.planned(pipeline) },
+		Lost: func(l connectors.Loss) {
+			trimmed.Add(float64(l.Gap.Records))
+			gaps.Inc()
+			if l.Gap.Plan != 0 {
+				m.ages.done(pipeline)
+			}
+		},
 		Retry: func(what string, _ int, _ time.Duration, _ error) {
 			m.retries.WithLabelValues(pipeline, what).Inc()
 		},

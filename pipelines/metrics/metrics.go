@@ -26,6 +26,8 @@ type Metrics struct {
 	flushes        *prometheus.CounterVec   // by pipeline and reason
 	files          *prometheus.CounterVec   // by pipeline
 	retries        *prometheus.CounterVec   // by pipeline and step
+	trimmed        *prometheus.CounterVec   // by pipeline
+	gaps           *prometheus.CounterVec   // by pipeline
 	flushTime      *prometheus.HistogramVec // by pipeline
 	up             *prometheus.GaugeVec     // by pipeline
 	reloads        *prometheus.CounterVec   // by pipeline and result
@@ -55,6 +57,8 @@ func New(version string) *Metrics {
 	m.flushes = counter("flushes_total", "Flushes closed with rows, by the limit that closed them.", "pipeline", "reason")
 	m.files = counter("outputs_total", "Files, objects or tables' loads made visible by a pipeline.", "pipeline")
 	m.retries = counter("retries_total", "Tries of a step that failed and were repeated (CloudWatch: DeliveryToS3.Success counts their successes).", "pipeline", "step")
+	m.trimmed = counter("trimmed_records_total", "Records that went before a pipeline delivered them, as far as their number is known.", "pipeline")
+	m.gaps = counter("lost_spans_total", "Runs of records that went before a pipeline delivered them: alert on any.", "pipeline")
 	m.reloads = counter("pipeline_reloads_total", "Pipeline files read again: applied, or refused because they are wrong.", "file", "result")
 	m.flushTime = prometheus.NewHistogramVec(seconds("flush_duration_seconds", "From the commit of a plan to the move of its checkpoints.", 0.001), []string{"pipeline"})
 	m.up = prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "penstock", Name: "pipeline_up", Help: "1 while a pipeline runs, 0 once it ended or failed."}, []string{"pipeline"})

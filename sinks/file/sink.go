@@ -112,6 +112,17 @@ func (s *Sink) Verify(ctx context.Context, pipeline string, deep bool) (connecto
 	return lake.Verify(ctx, st, s.cfg.Layout, pipeline, deep)
 }
 
+// Published reports whether the manifest of a plan is there.
+func (s *Sink) Published(ctx context.Context, p connectors.Plan) (bool, error) {
+	st, err := s.store(false)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	} else if err != nil {
+		return false, err
+	}
+	return lake.Published(ctx, st, p)
+}
+
 // Incarnations are those of the pipeline that left manifests.
 func (s *Sink) Incarnations(ctx context.Context, pipeline string) ([]string, error) {
 	st, err := s.store(false)

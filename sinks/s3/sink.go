@@ -73,6 +73,11 @@ func (s *Sink) Verify(ctx context.Context, pipeline string, deep bool) (connecto
 	return lake.Verify(ctx, s.store, s.cfg.Layout, pipeline, deep)
 }
 
+// Published reports whether the manifest of a plan is there.
+func (s *Sink) Published(ctx context.Context, p connectors.Plan) (bool, error) {
+	return lake.Published(ctx, s.store, p)
+}
+
 // Incarnations are those of the pipeline that left manifests.
 func (s *Sink) Incarnations(ctx context.Context, pipeline string) ([]string, error) {
 	return lake.Incarnations(ctx, s.store, pipeline)

@@ -31,6 +31,7 @@ type segLog struct {
 	arrival int64        // of the last one
 	block   uint32       // its first block
 	blocks  uint32
+	bytes   int64 // of its blocks; not stored
 }
 
 // segBlock is one record batch of a segment: entries of one log, one after the other.
@@ -158,6 +159,12 @@ func decodeIndex(b []byte) (*segIndex, error) {
 		x.blocks[i] = decodeSegBlock(b[at : at+segBlockSize])
 		if !x.blocks[i].sane(x.size, s) {
 			return nil, errIndex
+		}
+	}
+	for i := range x.logs {
+		l := &x.logs[i]
+		for _, k := range x.blocks[l.block : l.block+l.blocks] {
+			l.bytes += int64(k.size)
 		}
 	}
 	return x, nil

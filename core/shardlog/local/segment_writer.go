@@ -158,7 +158,9 @@ func (w *segWriter) flush() error {
 	k.size, k.crc = uint32(len(block)), crc32.Checksum(block, castagnoli)                                         //nolint:gosec // below maxGroup
 	k.table, k.tabLen, k.tabCRC = int64(len(w.tables)), uint32(len(w.table)), crc32.Checksum(w.table, castagnoli) //nolint:gosec // a few bytes an entry
 	w.index.blocks = append(w.index.blocks, k)
-	w.index.logs[len(w.index.logs)-1].blocks++
+	l := &w.index.logs[len(w.index.logs)-1]
+	l.blocks++
+	l.bytes += int64(k.size)
 	w.tables = append(w.tables, w.table...)
 	w.drop()
 	return w.spill()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"regexp"
 	"slices"
 	"strings"
@@ -38,6 +39,17 @@ func writeManifest(ctx context.Context, store Store, p connectors.Plan) error {
 		return errors.Join(fmt.Errorf("write manifest %s: %w", name, err), obj.Abort())
 	}
 	return nil
+}
+
+// Published reports whether the manifest of a plan is there, which is written when all its outputs are.
+func Published(ctx context.Context, store Store, p connectors.Plan) (bool, error) {
+	c, err := store.Open(ctx, manifestName(p))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	} else if err != nil {
+		return false, fmt.Errorf("look for manifest %s: %w", manifestName(p), err)
+	}
+	return true, c.Close()
 }
 
 var manifestForm = regexp.MustCompile(`^_penstock/(.+)-([0-9a-f]{16})/[0-9]{12}\.json$`)

@@ -78,6 +78,9 @@ func follow(r *connectors.VerifyReport, p connectors.Plan, s connectors.PlanSpan
 	if !s.Counts.Balanced() {
 		r.Problems = append(r.Problems, fmt.Sprintf("plan %d, %s: %d rows are not all accounted for: %+v", p.Number, s.Shard, s.Counts.Rows, s.Counts))
 	}
+	for _, g := range s.Lost {
+		r.Problems = append(r.Problems, fmt.Sprintf("%s: lost: %s", s.Shard, g))
+	}
 	if before == nil {
 		return &connectors.ShardProof{
 			Incarnation: p.Incarnation, Source: s.Source, Shard: s.Shard, From: s.ProofFrom, Through: s.Through, Counts: s.Counts,
