@@ -41,12 +41,12 @@ func (a *app) serve() *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.serveAPI(cmd.Context(), c) },
 	}
-	cmd.Example = "  penstock serve --auth none\n  aws --endpoint-url http://127.0.0.1:4567 kinesis create-stream --stream-name clicks --shard-count 4"
+	cmd.Example = "  penstock serve\n  penstock serve --auth none\n  aws --endpoint-url http://127.0.0.1:4567 kinesis create-stream --stream-name clicks --shard-count 4"
 	cmd.ValidArgsFunction = noFiles
 	dataFlag(cmd, &c.data)
 	f := cmd.Flags()
 	f.StringVar(&c.listen, "listen", "127.0.0.1:4567", "address of the API")
-	f.StringVar(&c.auth, "auth", "", "none: whoever reaches the address may do everything; only at a loopback address")
+	f.StringVar(&c.auth, "auth", "", "file of keys and policies (default DATA/credentials.yaml, made at the first start), or none: whoever reaches the address may do everything; only at a loopback address")
 	f.StringVar(&c.pipelines, "pipelines", "", "folder of pipeline files (*.yaml) to run beside the API")
 	f.IntVar(&c.conns, "max-connections", 4096, "connections at a time; others wait")
 	f.StringVar(&c.api.Region, "region", "us-east-1", "region in ARNs and signatures")
@@ -59,9 +59,6 @@ func (a *app) serve() *cobra.Command {
 
 // serveAPI serves until ctx ends.
 func (a *app) serveAPI(ctx context.Context, c serveConfig) error {
-	if c.auth != "none" {
-		return usage(errors.New("--auth none is the only way to serve yet"))
-	}
 	if c.api.Delay == 0 {
 		c.api.Delay = -1 // as asked for, not the default
 	}
@@ -78,8 +75,8 @@ func (a *app) serveAPI(ctx context.Context, c serveConfig) error {
 		return fmt.Errorf("--listen %s: %w", c.listen, err)
 	}
 	defer l.Close() //nolint:errcheck // closed by the server before
-	if !l.Addr().(*net.TCPAddr).IP.IsLoopback() {
-		return usage(fmt.Errorf("--listen %s can be reached from other machines and --auth none asks nobody who they are: use 127.0.0.1", c.listen))
+	if c.auth == authNone && !loopback(l) {
+		return usage(fmt.Errorf("--listen %s can be reached from other machines and --auth none asks nobody who they are: use 127.0.0.1, or keys", c.listen))
 	}
 	c.opts.Stdin = a.in
 	return a.hosting(ctx, c.runConfig, files, func(h *host, specs []*pipelines.Spec) error {
@@ -94,7 +91,12 @@ func (a *app) serveOn(ctx context.Context, c serveConfig, l net.Listener, h *hos
 	if err != nil {
 		return err
 	}
-	server := awsapi.HTTPServer(localOnly(true, awsapi.New(api.Service(), awsapi.Config{Guard: awsapi.Anyone, Memory: h.budget, Log: h.log})), h.log)
+	guard, err := c.guard(ctx, h, api, a.err)
+	if err != nil {
+		return err
+	}
+	service := awsapi.New(api.Service(), awsapi.Config{Guard: guard, Memory: h.budget, Log: h.log})
+	server := awsapi.HTTPServer(localOnly(c.auth == authNone, service), h.log)
 	server.RegisterOnShutdown(api.EndSubscriptions)
 	g, running := errgroup.WithContext(ctx)
 	g.Go(func() error {
@@ -118,7 +120,7 @@ func (a *app) serveOn(ctx context.Context, c serveConfig, l net.Listener, h *hos
 		}
 		return nil
 	})
-	h.log.Info("serving", "endpoint", "http://"+l.Addr().String(), "region", c.api.Region, "account", c.api.Account, "auth", c.auth)
+	h.log.Info("serving", "endpoint", "http://"+l.Addr().String(), "region", c.api.Region, "account", c.api.Account)
 	h.admin.setReady(true)
 	if len(specs) > 0 {
 		u := newRunner(h.node, h.registry, h.metrics, h.log, c.opts, h.progress)
@@ -133,6 +135,8 @@ func (a *app) serveOn(ctx context.Context, c serveConfig, l net.Listener, h *hos
 	}
 	return g.Wait()
 }
+
+func loopback(l net.Listener) bool { return l.Addr().(*net.TCPAddr).IP.IsLoopback() }
 
 // folder are the pipeline files of a folder; none of no folder.
 func folder(dir string) ([]string, error) {

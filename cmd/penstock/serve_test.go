@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -43,7 +44,7 @@ func TestServeRefusesWhatIsNotSafe(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	for flags, want := range map[string]string{
 		"--auth none --listen 0.0.0.0:0":                         "asks nobody who they are: use 127.0.0.1",
-		"--listen 127.0.0.1:0":                                   "--auth none",
+		"--auth /not/here --listen 127.0.0.1:0":                  "/not/here",
 		"--auth none --listen 127.0.0.1:0 --account 12":          "12 digits",
 		"--auth none --listen 127.0.0.1:0 --pipelines /not/here": "no file *.yaml",
 	} {
@@ -51,4 +52,36 @@ func TestServeRefusesWhatIsNotSafe(t *testing.T) {
 		require.Equal(t, exitUsage, code, flags)
 		require.Contains(t, errOut, want, flags)
 	}
+}
+
+func TestServeMakesAKeyAndChecksIt(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	address, admin := freeAddress(t), freeAddress(t)
+	begin := func() *child {
+		c := spawn(t, "serve", "--listen", address, "--data", data, "--admin", admin)
+		require.Eventually(t, func() bool { code, _ := get(t, admin, "/readyz"); return code == http.StatusOK }, 20*time.Second, 10*time.Millisecond)
+		return c
+	}
+	end := func(c *child) string {
+		c.signal(syscall.SIGTERM)
+		c.ends(20 * time.Second)
+		return c.said.String()
+	}
+	c := begin()
+	said := regexp.MustCompile(`AWS_ACCESS_KEY_ID=(\S+) AWS_SECRET_ACCESS_KEY=(\S+)`).FindStringSubmatch(c.said.String())
+	require.Len(t, said, 3, c.said)
+	_, err := kinesistest.Client("http://"+address, said[1], said[2]).CreateStream(t.Context(), &kinesis.CreateStreamInput{StreamName: aws.String("a"), ShardCount: aws.Int32(1)})
+	require.NoError(t, err)
+	_, err = kinesistest.Client("http://"+address, said[1], "another-secret").ListStreams(t.Context(), &kinesis.ListStreamsInput{})
+	require.ErrorContains(t, err, "InvalidSignatureException")
+	end(c)
+	info, err := os.Stat(filepath.Join(data, "credentials.yaml"))
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
+
+	c = begin()
+	out, err := kinesistest.Client("http://"+address, said[1], said[2]).ListStreams(t.Context(), &kinesis.ListStreamsInput{})
+	require.NoError(t, err)
+	require.Equal(t, []string{"a"}, out.StreamNames)
+	require.NotContains(t, end(c), said[2], "it is shown once")
 }

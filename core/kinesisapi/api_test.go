@@ -30,20 +30,26 @@ type server struct {
 
 func serve(t *testing.T, cfg Config) *server {
 	t.Helper()
+	api, c := newAPI(t, cfg)
+	h := httptest.NewServer(awsapi.New(api.Service(), awsapi.Config{Guard: awsapi.Anyone}))
+	t.Cleanup(h.Close)
+	return &server{kinesistest.Client(h.URL, "key", "secret"), api.streams, c, h.URL}
+}
+
+// newAPI is the API over an engine in memory.
+func newAPI(t *testing.T, cfg Config) (*API, *control.Store) {
+	t.Helper()
 	e, err := local.Open(vfs.NewMem(), "/log", local.Config{})
 	require.NoError(t, err)
 	c, err := control.Open(t.Context(), e, "control", "test", control.Config{})
 	require.NoError(t, err)
-	store := stream.NewStore(e, c, "test")
-	api, err := New(t.Context(), store, c, cfg)
-	require.NoError(t, err)
-	h := httptest.NewServer(awsapi.New(api.Service(), awsapi.Config{Guard: awsapi.Anyone}))
 	t.Cleanup(func() {
-		h.Close()
 		require.NoError(t, c.Close())
 		require.NoError(t, e.Close())
 	})
-	return &server{kinesistest.Client(h.URL, "key", "secret"), store, c, h.URL}
+	api, err := New(t.Context(), stream.NewStore(e, c, "test"), c, cfg)
+	require.NoError(t, err)
+	return api, c
 }
 
 // instant is without phases between a change and its end.

@@ -31,7 +31,10 @@ func (a *API) named(name, arn string) (core.StreamName, error) {
 	}
 	of, ok := strings.CutPrefix(arn, a.streamARN(""))
 	if !ok {
-		parts := strings.SplitN(arn, ":", 6) // the shape's pattern made sure of them
+		parts := strings.SplitN(arn, ":", 6)
+		if len(parts) < 6 {
+			return "", invalid("%.100s is not the ARN of a stream.", arn)
+		}
 		return "", a.elsewhere(strings.TrimPrefix(parts[5], "stream/"), parts[3], parts[4])
 	}
 	if name != "" && name != of {

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/penstock/penstock/core/awsapi"
+	"github.com/penstock/penstock/core/awsapi/access"
+	"github.com/penstock/penstock/core/awsapi/iam"
+	"github.com/penstock/penstock/core/kinesisapi"
+)
+
+const (
+	authNone        = "none"
+	credentialsFile = "credentials.yaml"
+)
+
+// guard is who decides what callers of the API may do. The caller holds the data directory.
+func (c serveConfig) guard(ctx context.Context, h *host, api *kinesisapi.API, out io.Writer) (awsapi.Guard, error) {
+	if c.auth == authNone {
+		return awsapi.Anyone, nil
+	}
+	path := c.auth
+	if path == "" {
+		path = filepath.Join(c.data, credentialsFile)
+		if err := firstKey(path, out); err != nil {
+			return nil, err
+		}
+	}
+	keys, err := iam.Open(path)
+	if err != nil {
+		return nil, usage(fmt.Errorf("--auth: %w", err))
+	}
+	go reloadKeys(ctx, h, keys)
+	return access.New(keys, access.Config{Region: c.api.Region, Service: "kinesis", Account: c.api.Account, Policy: api.Policy}), nil
+}
+
+// firstKey makes the credentials file where there is none yet, and says its key once.
+func firstKey(path string, out io.Writer) error {
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		return nil // what is wrong with it is said when it is read
+	}
+	key, err := iam.Generate(path)
+	if err != nil {
+		return fmt.Errorf("make %s: %w", path, err)
+	}
+	_, err = fmt.Fprintf(out, "A key was made for clients of the API; it is shown this once and stands in %s:\n\n"+
+		"  export AWS_ACCESS_KEY_ID=%s AWS_SECRET_ACCESS_KEY=%s\n\n", path, key.AccessKey, key.Secret.Reveal())
+	return err
+}
+
+// reloadKeys reads the credentials again at SIGHUP, until ctx ends.
+func reloadKeys(ctx context.Context, h *host, keys *iam.Store) {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hup:
+		}
+		if err := keys.Reload(); err != nil {
+			h.log.Error("credentials stay as they were", "error", err)
+		} else {
+			h.log.Info("credentials read again")
+		}
+	}
+}

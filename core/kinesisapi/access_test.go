@@ -1,0 +1,110 @@
+package kinesisapi
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+	"github.com/stretchr/testify/require"
+
+	"github.com/penstock/penstock/core/awsapi"
+	"github.com/penstock/penstock/core/awsapi/access"
+	"github.com/penstock/penstock/core/awsapi/iam"
+	"github.com/penstock/penstock/core/kinesisapi/kinesistest"
+)
+
+const credentials = `
+- {access_key: ADMIN, secret_key: admins-secret-0123456789, policy: {Version: "2012-10-17", Statement: {Effect: Allow, Action: "*", Resource: "*"}}}
+- {access_key: PRODUCER, secret_key: producers-secret-0123456789, policy: {Version: "2012-10-17", Statement: {Effect: Allow, Action: "kinesis:Put*", Resource: "arn:aws:kinesis:*:*:stream/clicks"}}}
+- {access_key: NOBODY, secret_key: nobodys-secret-0123456789, policy: {Version: "2012-10-17", Statement: {Effect: Deny, Action: "kinesis:DeleteStream", Resource: "*"}}}
+`
+
+// guarded is the API for the keys above.
+func guarded(t *testing.T) (url string, api *API) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "credentials.yaml")
+	require.NoError(t, os.WriteFile(path, []byte(credentials), 0o600))
+	keys, err := iam.Open(path)
+	require.NoError(t, err)
+	api, _ = newAPI(t, instant)
+	h := httptest.NewServer(awsapi.New(api.Service(), awsapi.Config{Guard: access.New(keys, access.Config{
+		Region: "us-east-1", Service: "kinesis", Account: "000000000000", Policy: api.Policy,
+	})}))
+	t.Cleanup(h.Close)
+	return h.URL, api
+}
+
+// TestNoOperationRunsForAForger calls every operation that there is.
+func TestNoOperationRunsForAForger(t *testing.T) {
+	url, api := guarded(t)
+	operations := api.Service().Operations
+	require.Len(t, operations, 37)
+	for _, op := range operations {
+		for name, header := range map[string]string{
+			"MissingAuthenticationTokenException": "",
+			"IncompleteSignatureException":        "AWS4-HMAC-SHA256 Credential=ADMIN",
+			"UnrecognizedClientException":         "AWS4-HMAC-SHA256 Credential=OTHER/20260101/us-east-1/kinesis/aws4_request, SignedHeaders=content-type;host;x-amz-date;x-amz-target, Signature=" + strings.Repeat("0", 64),
+		} {
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader("{}"))
+			require.NoError(t, err)
+			r.Header.Set("Content-Type", "application/x-amz-json-1.1")
+			r.Header.Set("X-Amz-Target", "Kinesis_20131202."+op.Name)
+			r.Header.Set("X-Amz-Date", "20260101T000000Z")
+			if header != "" {
+				r.Header.Set("Authorization", header)
+			}
+			resp, err := http.DefaultClient.Do(r)
+			require.NoError(t, err)
+			body := make([]byte, 1000)
+			n, _ := resp.Body.Read(body)
+			require.NoError(t, resp.Body.Close())
+			require.Equal(t, http.StatusBadRequest, resp.StatusCode, op.Name)
+			require.Regexp(t, name+"|InvalidSignatureException", string(body[:n]), op.Name)
+		}
+	}
+}
+
+func TestPoliciesSayWhoMayDoWhat(t *testing.T) {
+	url, _ := guarded(t)
+	admin, producer, nobody := kinesistest.Client(url, "ADMIN", "admins-secret-0123456789"), kinesistest.Client(url, "PRODUCER", "producers-secret-0123456789"), kinesistest.Client(url, "NOBODY", "nobodys-secret-0123456789")
+	for _, name := range []string{"clicks", "other"} {
+		_, err := admin.CreateStream(t.Context(), &kinesis.CreateStreamInput{StreamName: &name, ShardCount: aws.Int32(1)})
+		require.NoError(t, err)
+	}
+	put := func(c *kinesis.Client, name string) error {
+		_, err := c.PutRecord(t.Context(), &kinesis.PutRecordInput{StreamName: &name, Data: []byte("x"), PartitionKey: aws.String("a")})
+		return err
+	}
+	require.NoError(t, put(producer, "clicks"))
+	require.Equal(t, "AccessDeniedException", code(t, put(producer, "other")))
+	require.Equal(t, "AccessDeniedException", code(t, put(producer, "none")), "and nothing is said of what there is")
+	require.Equal(t, "AccessDeniedException", code(t, put(nobody, "clicks")))
+	require.Equal(t, "InvalidSignatureException", code(t, put(kinesistest.Client(url, "ADMIN", "not-the-secret-0123456789"), "clicks")))
+	_, err := producer.ListStreams(t.Context(), &kinesis.ListStreamsInput{})
+	require.Equal(t, "AccessDeniedException", code(t, err))
+
+	it, err := admin.GetShardIterator(t.Context(), &kinesis.GetShardIteratorInput{StreamName: aws.String("clicks"), ShardId: aws.String("shardId-000000000000"), ShardIteratorType: "TRIM_HORIZON"})
+	require.NoError(t, err)
+	read := func(c *kinesis.Client, arn *string) error {
+		_, err := c.GetRecords(t.Context(), &kinesis.GetRecordsInput{ShardIterator: it.ShardIterator, StreamARN: arn})
+		return err
+	}
+	require.NoError(t, read(admin, nil))
+	require.Equal(t, "AccessDeniedException", code(t, read(nobody, nil)), "an iterator is no permission")
+
+	_, err = admin.PutResourcePolicy(t.Context(), &kinesis.PutResourcePolicyInput{
+		ResourceARN: aws.String("arn:aws:kinesis:us-east-1:000000000000:stream/clicks"),
+		Policy: aws.String(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::000000000000:user/NOBODY"},` +
+			`"Action":["kinesis:GetRecords","kinesis:DeleteStream"],"Resource":"arn:aws:kinesis:us-east-1:000000000000:stream/clicks"}]}`),
+	})
+	require.NoError(t, err)
+	require.NoError(t, read(nobody, nil), "the stream's own policy lets it")
+	require.Equal(t, "AccessDeniedException", code(t, put(nobody, "clicks")))
+	_, err = nobody.DeleteStream(t.Context(), &kinesis.DeleteStreamInput{StreamName: aws.String("clicks")})
+	require.Equal(t, "AccessDeniedException", code(t, err), "a denial wins")
+}
