@@ -12,6 +12,7 @@ import (
 
 // TestJava is of both clients that the SDK has, in both protocols.
 func TestJava(t *testing.T) {
+	t.Parallel()
 	servers.Need(t, "SDK for Java")
 	jars, err := servers.Jars(t.Context(), filepath.Join("java", "pom.xml"))
 	require.NoError(t, err)
