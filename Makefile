@@ -84,9 +84,8 @@ endif
 ifeq ($(filter-out poison,$(CAMPAIGN)),)
 	PENSTOCK_POISON_SEEDS=20 $(GO) test -count=1 -timeout 60m -v -run TestPoisonIsKeptApartAndNothingElseIs ./integration | grep -v -- '--- PASS\|=== '
 endif
-
 ifeq ($(filter-out clients,$(CAMPAIGN)),)
-	REQUIRE_INTEGRATION=1 PENSTOCK_CLIENT_RECORDS=20000 $(GO) test -count=1 -timeout 120m -v ./integration/clients
+	REQUIRE_INTEGRATION=1 PENSTOCK_CLIENT_RECORDS=10000 $(GO) test -count=1 -timeout 60m -parallel 8 -v ./integration/clients
 endif
 
 # Every decoder against arbitrary input, one after another, for FUZZTIME each.

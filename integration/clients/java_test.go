@@ -2,6 +2,7 @@ package clients
 
 import (
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -11,6 +12,7 @@ import (
 
 // TestJava is of both clients that the SDK has, in both protocols.
 func TestJava(t *testing.T) {
+	t.Parallel()
 	servers.Need(t, "SDK for Java")
 	jars, err := servers.Jars(t.Context(), filepath.Join("java", "pom.xml"))
 	require.NoError(t, err)
@@ -25,7 +27,8 @@ func TestJava(t *testing.T) {
 		"HTTP/2 with JSON":   {"async", json, []string{"-Daws.cborEnabled=false"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			args := append(c.flags, "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", jars, filepath.Join("java", "RoundTrip.java"), c.client, c.kind)
+			t.Parallel()
+			args := append(slices.Clone(c.flags), "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", jars, filepath.Join("java", "RoundTrip.java"), c.client, c.kind)
 			roundTrip(t, classes, "java", args...)
 		})
 	}

@@ -21,5 +21,6 @@ func python(t *testing.T) string {
 }
 
 func TestBoto3(t *testing.T) {
+	t.Parallel()
 	roundTrip(t, classes, python(t), filepath.Join("python", "roundtrip.py"))
 }

@@ -26,7 +26,8 @@ func Fetch(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	_, err := Python(ctx, moto...)
+	return err
 }
 
 // cache is the folder of what was built.

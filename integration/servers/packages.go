@@ -31,21 +31,22 @@ func Python(ctx context.Context, packages ...string) (string, error) {
 	return filepath.Join(dir, bin), err
 }
 
-// Node returns a folder with the packages of npm that the lock file in from has, below node_modules.
-func Node(ctx context.Context, from string) (string, error) {
-	lock, err := os.ReadFile(filepath.Join(from, "package-lock.json")) //nolint:gosec // the caller's own
+// Node returns a folder with the packages of npm that package-lock.json in from has, below node_modules.
+func Node(ctx context.Context, from fs.FS) (string, error) {
+	lock, err := fs.ReadFile(from, "package-lock.json")
 	if err != nil {
 		return "", err
 	}
 	return once("node", string(lock), func(dir string) error {
-		for _, name := range []string{"package.json", "package-lock.json"} {
-			text, err := os.ReadFile(filepath.Join(from, name)) //nolint:gosec // the caller's own
-			if err != nil {
-				return err
-			}
-			if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
-				return err
-			}
+		manifest, err := fs.ReadFile(from, "package.json")
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(dir, "package.json"), manifest, 0o600); err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(dir, "package-lock.json"), lock, 0o600); err != nil {
+			return err
 		}
 		return command(ctx, dir, "npm", "ci", "--silent", "--no-audit", "--no-fund", "--ignore-scripts")
 	})

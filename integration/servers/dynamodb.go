@@ -1,0 +1,65 @@
+package servers
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"testing"
+)
+
+// moto speaks the DynamoDB API, under an open licence.
+var moto = []string{"moto[dynamodb,server]==5.2.5", "boto3==1.43.11", "botocore==1.43.11"}
+
+// DynamoDB is a server that speaks the DynamoDB API, with its tables in memory.
+type DynamoDB struct {
+	Endpoint string // http://127.0.0.1:port
+	proc     *process
+}
+
+// StartDynamoDB starts a server.
+func StartDynamoDB(ctx context.Context) (*DynamoDB, error) {
+	python, err := Python(ctx, moto...)
+	if err != nil {
+		return nil, err
+	}
+	addr, err := freePort(ctx)
+	if err != nil {
+		return nil, err
+	}
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, err
+	}
+	d := &DynamoDB{Endpoint: "http://" + addr}
+	d.proc = &process{
+		program: python,
+		args:    []string{"-m", "moto.server", "-H", host, "-p", port},
+		ready: func(ctx context.Context) error {
+			req, err := http.NewRequestWithContext(ctx, http.MethodGet, d.Endpoint, nil)
+			if err != nil {
+				return err
+			}
+			res, err := http.DefaultClient.Do(req)
+			if err != nil {
+				return err
+			}
+			return res.Body.Close()
+		},
+	}
+	return d, d.proc.start(ctx)
+}
+
+// Kill ends the server; its tables are gone.
+func (d *DynamoDB) Kill() { d.proc.kill() }
+
+// DynamoDBFor starts a DynamoDB server for a test, which is skipped unless REQUIRE_INTEGRATION=1.
+func DynamoDBFor(t *testing.T) *DynamoDB {
+	t.Helper()
+	Need(t, "server of the DynamoDB API")
+	d, err := StartDynamoDB(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(d.Kill)
+	return d
+}
