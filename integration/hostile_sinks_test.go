@@ -83,14 +83,18 @@ type sick struct {
 
 // TestASickSinkHarmsNobody puts each sickness of a network between a pipeline and its bucket, while records go on coming.
 // The pipeline beside it goes on meanwhile, memory stays bounded, and once the sink is well everything is there, once.
-// PENSTOCK_SICK_FOR says how long each lasts.
+// PENSTOCK_SICK_FOR says how long each lasts, PENSTOCK_SICK which are made, by a part of their names.
 func TestASickSinkHarmsNobody(t *testing.T) {
 	last := 300 * time.Millisecond
 	if d, err := time.ParseDuration(os.Getenv("PENSTOCK_SICK_FOR")); err == nil {
 		last = d
 	}
 	s := newSick(t)
+	only := os.Getenv("PENSTOCK_SICK")
 	for _, x := range toxics {
+		if only != "" && !strings.Contains(x.name, only) {
+			continue
+		}
 		before := s.put
 		until := time.Now().Add(last)
 		for _, text := range x.make {
