@@ -15,6 +15,7 @@ import (
 	"github.com/penstock/penstock/core/control"
 	"github.com/penstock/penstock/core/memory"
 	"github.com/penstock/penstock/core/scratch"
+	"github.com/penstock/penstock/core/sealing"
 	"github.com/penstock/penstock/core/shardlog"
 	"github.com/penstock/penstock/core/shardlog/local"
 	"github.com/penstock/penstock/core/stream"
@@ -51,9 +52,11 @@ const controlLog shardlog.LogID = "control"
 
 // NodeConfig has a node's settings; zero means the documented default.
 type NodeConfig struct {
-	Memory *memory.Budget                        // of the process. Default 512 MiB, which the runtime is not held to
-	Pins   stream.PinLimits                      // what records that open plans need may take beyond their retention
-	Synced func(bytes int64, took time.Duration) // told of each sync of the log. May be nil
+	Memory *memory.Budget // of the process. Default 512 MiB, which the runtime is not held to
+	// Masters are the master keys of encrypted streams. nil: such streams can be neither put to nor read.
+	Masters sealing.Masters
+	Pins    stream.PinLimits                      // what records that open plans need may take beyond their retention
+	Synced  func(bytes int64, took time.Duration) // told of each sync of the log. May be nil
 }
 
 // OpenNode opens the data directory, making it if it is not there. Only one process can have it.
@@ -97,6 +100,9 @@ func (c NodeConfig) Open(ctx context.Context, dir string) (*Node, error) {
 	}
 	trimming, stop := context.WithCancel(context.Background())
 	streams := stream.NewStore(engine, table, by)
+	if c.Masters != nil {
+		streams.SetMasters(c.Masters)
+	}
 	streams.LimitPins(c.Pins)
 	n := &Node{
 		Streams: streams, Control: table, memory: c.Memory, scratch: room, engine: engine, stop: stop, done: make(chan struct{}), running: map[string]bool{},

@@ -15,12 +15,31 @@ import (
 	"github.com/penstock/penstock/core/awsapi/access"
 	"github.com/penstock/penstock/core/awsapi/iam"
 	"github.com/penstock/penstock/core/kinesisapi"
+	"github.com/penstock/penstock/core/sealing"
 )
 
 const (
 	authNone        = "none"
 	credentialsFile = "credentials.yaml"
 )
+
+// keysVariable is the environment variable that names the file of the master keys, for every command.
+const keysVariable = "PENSTOCK_ENCRYPTION_KEYS"
+
+// masterKeys reads the master keys of encrypted streams; nil where no file is named.
+func masterKeys(path string) (sealing.Masters, error) {
+	if path == "" {
+		path = os.Getenv(keysVariable)
+	}
+	if path == "" {
+		return nil, nil //nolint:nilnil // there are none
+	}
+	keys, err := sealing.OpenFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("master keys: %w", err)
+	}
+	return keys, nil
+}
 
 // guard is who decides what callers of the API may do. The caller holds the data directory.
 func (c serveConfig) guard(ctx context.Context, h *host, api *kinesisapi.API, out io.Writer) (awsapi.Guard, error) {

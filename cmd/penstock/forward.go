@@ -57,7 +57,11 @@ func withNode(ctx context.Context, dir string, f func(*pipelines.Node) error) er
 	if c.node != nil {
 		return f(c.node)
 	}
-	n, err := openNode(ctx, dir, pipelines.NodeConfig{}, func() error { return forward(ctx, c, dir) })
+	masters, err := masterKeys("")
+	if err != nil {
+		return usage(err)
+	}
+	n, err := openNode(ctx, dir, pipelines.NodeConfig{Masters: masters}, func() error { return forward(ctx, c, dir) })
 	if err != nil || n == nil {
 		return err
 	}

@@ -30,7 +30,7 @@ type runConfig struct {
 	memory              connectors.ByteSize
 	pins                stream.PinLimits
 	pinBytes            connectors.ByteSize
-	admin               string
+	admin, keys         string
 	public, pprof       bool
 	logFormat, logLevel string
 }
@@ -110,6 +110,7 @@ func (c *runConfig) flags(f *pflag.FlagSet) {
 	f.TextVar(&c.memory, "memory", c.memory, "memory of the process, 128MiB or more")
 	f.DurationVar(&c.pins.Age, "pin-limit", stream.DefaultPinAge, "how long records that an open plan needs stay past their retention")
 	f.TextVar(&c.pinBytes, "pin-bytes", connectors.ByteSize(stream.DefaultPinBytes), "how many bytes of such records the log keeps in all")
+	f.StringVar(&c.keys, "encryption-keys", "", "file of the master keys of encrypted streams (default $"+keysVariable+")")
 	f.StringVar(&c.admin, "admin", "", "address for /metrics, /healthz, /readyz and /status, such as 127.0.0.1:4568")
 	f.BoolVar(&c.public, "admin-public", false, "let --admin be an address that other machines reach")
 	f.BoolVar(&c.pprof, "pprof", false, "serve /debug/pprof at --admin too")
@@ -152,7 +153,11 @@ func (a *app) hosting(ctx context.Context, c runConfig, files []string, f func(h
 	}
 	defer h.admin.close()
 	c.pins.Bytes = int64(c.pinBytes)
-	node := pipelines.NodeConfig{Memory: h.budget, Synced: h.metrics.Synced, Pins: c.pins}
+	masters, err := masterKeys(c.keys)
+	if err != nil {
+		return usage(err)
+	}
+	node := pipelines.NodeConfig{Memory: h.budget, Synced: h.metrics.Synced, Pins: c.pins, Masters: masters}
 	return ownNode(ctx, c.data, node, func(n *pipelines.Node) error {
 		h.node = n
 		n.Streams.Observe(h.metrics.Put)

@@ -1,6 +1,7 @@
 package kinesisapi
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -16,6 +17,7 @@ import (
 	"github.com/penstock/penstock/core/awsapi/access"
 	"github.com/penstock/penstock/core/awsapi/iam"
 	"github.com/penstock/penstock/core/kinesisapi/kinesistest"
+	"github.com/penstock/penstock/core/sealing"
 )
 
 const credentials = `
@@ -43,7 +45,7 @@ func guarded(t *testing.T) (url string, api *API) {
 func TestNoOperationRunsForAForger(t *testing.T) {
 	url, api := guarded(t)
 	operations := api.Service().Operations
-	require.Len(t, operations, 37)
+	require.Len(t, operations, 39)
 	for _, op := range operations {
 		for name, header := range map[string]string{
 			"MissingAuthenticationTokenException": "",
@@ -107,4 +109,40 @@ func TestPoliciesSayWhoMayDoWhat(t *testing.T) {
 	require.Equal(t, "AccessDeniedException", code(t, put(nobody, "clicks")))
 	_, err = nobody.DeleteStream(t.Context(), &kinesis.DeleteStreamInput{StreamName: aws.String("clicks")})
 	require.Equal(t, "AccessDeniedException", code(t, err), "a denial wins")
+}
+
+func TestEncryptionIsStartedAndStopped(t *testing.T) {
+	s := serve(t, instant)
+	s.stream(t, "clicks", 1)
+	start := func(key string) error {
+		_, err := s.StartStreamEncryption(t.Context(), &kinesis.StartStreamEncryptionInput{StreamName: aws.String("clicks"), EncryptionType: "KMS", KeyId: &key})
+		return err
+	}
+	require.Equal(t, codeNoKey, code(t, start("alias/one")), "none is configured")
+	path := filepath.Join(t.TempDir(), "keys.yaml")
+	require.NoError(t, os.WriteFile(path, []byte("alias/one: MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\n"), 0o600))
+	keys, err := sealing.OpenFile(path)
+	require.NoError(t, err)
+	s.streams.SetMasters(keys)
+	require.Equal(t, codeNoKey, code(t, start("alias/two")))
+	s.put(t, "clicks", 0, 5)
+	require.NoError(t, start("alias/one"))
+	s.put(t, "clicks", 5, 10)
+	out, err := s.DescribeStreamSummary(t.Context(), &kinesis.DescribeStreamSummaryInput{StreamName: aws.String("clicks")})
+	require.NoError(t, err)
+	require.Equal(t, []string{"KMS", "alias/one"}, []string{string(out.StreamDescriptionSummary.EncryptionType), *out.StreamDescriptionSummary.KeyId})
+	stop := func(key string) error {
+		_, err := s.StopStreamEncryption(t.Context(), &kinesis.StopStreamEncryptionInput{StreamName: aws.String("clicks"), EncryptionType: "KMS", KeyId: &key})
+		return err
+	}
+	require.Equal(t, codeArgument, code(t, stop("alias/two")))
+	require.NoError(t, stop("alias/one"))
+	s.put(t, "clicks", 10, 15)
+	it := s.iterator(t, kinesis.GetShardIteratorInput{StreamName: aws.String("clicks"), ShardId: aws.String("shardId-000000000000"), ShardIteratorType: "TRIM_HORIZON"})
+	records, _ := s.drain(t, it, 4)
+	require.Len(t, records, 15)
+	for i, r := range records {
+		require.Equal(t, fmt.Sprint(i), string(r.Data))
+		require.Equal(t, fmt.Sprintf("key-%d", i%7), *r.PartitionKey)
+	}
 }

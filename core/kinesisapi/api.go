@@ -120,6 +120,8 @@ func (a *API) Service() awsapi.Service {
 		void(a, "PutResourcePolicy", a.putResourcePolicy),
 		op(a, "GetResourcePolicy", a.getResourcePolicy),
 		void(a, "DeleteResourcePolicy", a.deleteResourcePolicy),
+		void(a, "StartStreamEncryption", a.startStreamEncryption),
+		void(a, "StopStreamEncryption", a.stopStreamEncryption),
 		op(a, "PutRecord", a.putRecord),
 		op(a, "PutRecords", a.putRecords),
 		op(a, "GetShardIterator", a.getShardIterator),

@@ -7,6 +7,7 @@ import (
 
 	"github.com/penstock/penstock/core"
 	"github.com/penstock/penstock/core/awsapi"
+	"github.com/penstock/penstock/core/sealing"
 	"github.com/penstock/penstock/core/shardlog"
 	"github.com/penstock/penstock/core/stream"
 )
@@ -53,6 +54,8 @@ func (a *API) explain(name core.StreamName, err error) error {
 		return awsapi.Refuse(codeInUse, "Stream %s under account %s is being changed.", name, a.cfg.Account)
 	case errors.Is(err, stream.ErrPinned):
 		return awsapi.Refuse(codeInUse, "Stream %s under account %s cannot be deleted: %s", name, a.cfg.Account, stream.ErrPinned)
+	case errors.Is(err, sealing.ErrNoKey):
+		return awsapi.Refuse(codeNoKey, "Stream %s under account %s: %s.", name, a.cfg.Account, err)
 	case errors.Is(err, core.ErrThrottled):
 		return &awsapi.Error{Code: codeThroughput, Status: http.StatusBadRequest, Message: fmt.Sprintf("The log has no room just now; slow down. Stream %s under account %s.", name, a.cfg.Account)}
 	}

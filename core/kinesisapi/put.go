@@ -36,7 +36,7 @@ func (a *API) putRecord(ctx context.Context, _ *awsapi.Call, in *putRecordInput)
 	if err != nil {
 		return nil, a.explain(t.info.Name, err)
 	}
-	return &putRecordOutput{ShardID: string(results[0].Shard), SequenceNumber: string(results[0].Seq)}, nil
+	return &putRecordOutput{ShardID: string(results[0].Shard), SequenceNumber: string(results[0].Seq), EncryptionType: kms(t.info)}, nil
 }
 
 func (a *API) putRecords(ctx context.Context, c *awsapi.Call, in *putRecordsInput) (*putRecordsOutput, error) {
@@ -62,7 +62,7 @@ func (a *API) putRecords(ctx context.Context, c *awsapi.Call, in *putRecordsInpu
 	if err != nil {
 		return nil, a.explain(t.info.Name, err)
 	}
-	out := &putRecordsOutput{Records: make([]putRecordsResultEntry, len(results))}
+	out := &putRecordsOutput{EncryptionType: kms(t.info), Records: make([]putRecordsResultEntry, len(results))}
 	for i, r := range results {
 		e := &out.Records[i]
 		switch {

@@ -89,7 +89,7 @@ func (a *API) describeStream(ctx context.Context, _ *awsapi.Call, in *describeSt
 		StreamName: string(t.info.Name), StreamARN: t.arn, StreamStatus: string(t.status),
 		StreamModeDetails: modeDetails(t.info), Shards: shards, HasMoreShards: more,
 		RetentionPeriodHours: hours(t.info.Retention), StreamCreationTimestamp: wire.At(t.info.Created),
-		EnhancedMonitoring: monitored(t.info), EncryptionType: "NONE",
+		EnhancedMonitoring: monitored(t.info), EncryptionType: encryption(t.info), KeyID: masterKey(t.info),
 	}}, nil
 }
 
@@ -108,7 +108,7 @@ func (a *API) describeStreamSummary(ctx context.Context, _ *awsapi.Call, in *des
 		StreamName: string(t.info.Name), StreamARN: t.arn, StreamStatus: string(t.status),
 		StreamModeDetails: modeDetails(t.info), RetentionPeriodHours: hours(t.info.Retention),
 		StreamCreationTimestamp: wire.At(t.info.Created), EnhancedMonitoring: monitored(t.info),
-		EncryptionType: "NONE", OpenShardCount: int32(t.info.OpenShards()), //nolint:gosec // bounded
+		EncryptionType: encryption(t.info), KeyID: masterKey(t.info), OpenShardCount: int32(t.info.OpenShards()), //nolint:gosec // bounded
 		ConsumerCount:      int32(len(consumers)), //nolint:gosec // bounded
 		WarmThroughput:     warmth(t.info),
 		MaxRecordSizeInKiB: int32(t.info.MaxRecord >> 10), //nolint:gosec // bounded

@@ -234,9 +234,13 @@ func (s *Store) belongings(ctx context.Context, streamID string) ([]control.Writ
 	if err != nil {
 		return nil, fmt.Errorf("list the consumers of stream %s: %w", streamID, err)
 	}
-	out := make([]control.Write, len(rows))
-	for i, r := range rows {
-		out[i].Key = r.Key
+	keys, err := s.control.List(ctx, dataKeysOf(streamID))
+	if err != nil {
+		return nil, fmt.Errorf("list the data keys of stream %s: %w", streamID, err)
+	}
+	out := make([]control.Write, 0, len(rows)+len(keys))
+	for _, r := range append(rows, keys...) {
+		out = append(out, control.Write{Key: r.Key})
 	}
 	return out, nil
 }

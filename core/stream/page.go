@@ -36,7 +36,7 @@ func (s *Stream) page(ctx context.Context, id core.ShardID, after core.SequenceN
 		return Page{}, err
 	}
 	defer r.Close() //nolint:errcheck // a cursor has nothing to lose
-	g := gather{shard: r.shard, expires: r.expires(ctx), passOver: r.horizon}
+	g := r.gather(ctx)
 	defer g.release()
 	p := Page{Next: after}
 	tip := false

@@ -139,6 +139,11 @@ func (s *Stream) round(ctx context.Context, v *view, records []Record, which []i
 		}
 		routed[n] = uint64(shard)<<32 | uint64(i) //nolint:gosec // both are places in slices
 	}
+	if v.Encryption != nil {
+		if records, err = s.encrypted(ctx, v, records, routed); err != nil {
+			return which, err
+		}
+	}
 	slices.Sort(routed) // by shard, and within one in the order of the call
 	runs := make([][]uint64, 0, min(len(routed), len(v.open)))
 	for len(routed) > 0 {

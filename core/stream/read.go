@@ -106,7 +106,7 @@ func (r *Reader) Next(ctx context.Context) (core.Batch, error) {
 	if r.err != nil {
 		return core.Batch{}, r.err
 	}
-	g := gather{shard: r.shard, expires: r.expires(ctx), passOver: r.horizon}
+	g := r.gather(ctx)
 	defer g.release()
 	for g.rows < batchRows && g.bytes < batchBytes {
 		wait := ctx
@@ -148,10 +148,17 @@ type gather struct {
 	shard    Shard
 	expires  int64 // rows that arrived before have expired,
 	passOver bool  // and are passed over as long as there are no others
+	unseal   func(*array.String, *array.Binary) (keys, data arrow.Array, err error)
 	rows     int64
 	bytes    int64
 	handles  []int64
 	cols     [3][]arrow.Array // as stored
+}
+
+func (r *Reader) gather(ctx context.Context) gather {
+	return gather{shard: r.shard, expires: r.expires(ctx), passOver: r.horizon, unseal: func(keys *array.String, data *array.Binary) (k, d arrow.Array, err error) {
+		return r.stream.unseal(ctx, r.shard, keys, data)
+	}}
 }
 
 func (g *gather) release() {
@@ -183,9 +190,15 @@ func (g *gather) add(en shardlog.Entry, skip int64) error {
 	if n == 0 {
 		return nil
 	}
-	for i := range g.cols {
-		g.cols[i] = append(g.cols[i], array.NewSlice(en.Rows.Column(i), from, from+n))
+	keys, data := array.NewSlice(rs.keys, from, from+n).(*array.String), array.NewSlice(rs.data, from, from+n).(*array.Binary)
+	defer keys.Release()
+	defer data.Release()
+	k, d, err := g.unseal(keys, data)
+	if err != nil {
+		return err
 	}
+	g.cols[0] = append(g.cols[0], array.NewSlice(rs.arrivals, from, from+n))
+	g.cols[1], g.cols[2] = append(g.cols[1], k), append(g.cols[2], d)
 	for i := range n {
 		g.handles = append(g.handles, first+from+i)
 	}

@@ -14,16 +14,18 @@ import (
 
 // Info is what a stream is: its row in the control store.
 type Info struct {
-	Name      core.StreamName  `json:"name"`
-	ID        string           `json:"id"` // generated; another stream of the same name has another
-	Created   time.Time        `json:"created"`
-	Retention time.Duration    `json:"retention"`
-	MaxRecord int64            `json:"max_record"`       // bytes of key and data
-	Shards    []Shard          `json:"shards"`           // in the order they were made, so parents before children
-	Intent    *Intent          `json:"intent,omitempty"` // a split or merge that was begun
-	Drop      []shardlog.LogID `json:"drop,omitempty"`   // logs of shards that are gone, to be deleted
-	Phase     Status           `json:"phase,omitempty"`  // that it passes through
-	Until     time.Time        `json:"until,omitzero"`   // when the phase ends
+	Name       core.StreamName  `json:"name"`
+	ID         string           `json:"id"` // generated; another stream of the same name has another
+	Created    time.Time        `json:"created"`
+	Retention  time.Duration    `json:"retention"`
+	MaxRecord  int64            `json:"max_record"`           // bytes of key and data
+	Shards     []Shard          `json:"shards"`               // in the order they were made, so parents before children
+	Intent     *Intent          `json:"intent,omitempty"`     // a split or merge that was begun
+	Drop       []shardlog.LogID `json:"drop,omitempty"`       // logs of shards that are gone, to be deleted
+	Phase      Status           `json:"phase,omitempty"`      // that it passes through
+	Encryption *Encryption      `json:"encryption,omitempty"` // of what is put from now on; nil: none
+	Keys       int64            `json:"keys,omitempty"`       // data keys that there ever were
+	Until      time.Time        `json:"until,omitzero"`       // when the phase ends
 
 	Scale        *Scaling          `json:"scale,omitempty"`  // a change of the number of shards that was begun
 	Scaled       []time.Time       `json:"scaled,omitempty"` // when it was changed lately

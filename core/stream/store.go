@@ -80,6 +80,7 @@ type Store struct {
 	puts    atomic.Pointer[Puts]
 
 	retention *retention
+	keys      dataKeys
 	pinLimits PinLimits
 
 	mu     sync.Mutex // guards what follows

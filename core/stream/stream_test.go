@@ -29,7 +29,12 @@ type node struct {
 
 func start(t *testing.T, fs vfs.FS) *node {
 	t.Helper()
-	e, err := local.Open(fs, "/log", local.Config{FileSize: 1 << 16})
+	return startIn(t, fs, "/log")
+}
+
+func startIn(t *testing.T, fs vfs.FS, dir string) *node {
+	t.Helper()
+	e, err := local.Open(fs, dir, local.Config{FileSize: 1 << 16})
 	require.NoError(t, err)
 	c, err := control.Open(t.Context(), e, "control", "test", control.Config{})
 	require.NoError(t, err)
