@@ -3,6 +3,7 @@ package clients
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -18,27 +19,29 @@ import (
 	"github.com/penstock/penstock/core/kinesisapi/kinesistest"
 )
 
+// built is the folder of what tests build.
+var built string
+
+func TestMain(m *testing.M) {
+	var err error
+	if built, err = os.MkdirTemp("", "penstock-clients-"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	_ = os.RemoveAll(built) // a temporary folder
+	os.Exit(code)
+}
+
 // binary builds the command, once for all tests, and returns its path.
 var binary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "penstock-clients-")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "penstock")
+	path := filepath.Join(built, "penstock")
 	out, err := exec.Command("go", "build", "-o", path, "../../cmd/penstock").CombinedOutput() //nolint:gosec // a path made here
 	if err != nil {
 		return "", errors.Join(err, errors.New(string(out)))
 	}
 	return path, nil
 })
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if path, err := binary(); err == nil {
-		_ = os.RemoveAll(filepath.Dir(path)) // a temporary folder
-	}
-	os.Exit(code)
-}
 
 // serving is what the server logs when it takes requests.
 var serving = regexp.MustCompile(`msg=serving endpoint=(\S+)`)

@@ -99,12 +99,12 @@ func (v *told) check(t *testing.T, records []record, began time.Time) {
 	t.Helper()
 	require.Len(t, v.acks, len(records))
 	where := map[string]map[string]int{} // shard, sequence number: line
-	last := map[string]core.SequenceNumber{}
+	last := map[[2]string]core.SequenceNumber{}
 	for i, r := range records {
 		shard, seq := v.acks[i][0], v.acks[i][1]
 		require.Equal(t, r.shard(), shard, "record %d", i)
-		require.Positive(t, core.SequenceNumber(seq).Compare(last[r.key+r.hash]), "record %d: in the order of its key", i)
-		last[r.key+r.hash] = core.SequenceNumber(seq)
+		require.Positive(t, core.SequenceNumber(seq).Compare(last[[2]string{r.key, r.hash}]), "record %d: in the order of its key", i)
+		last[[2]string{r.key, r.hash}] = core.SequenceNumber(seq)
 		if where[shard] == nil {
 			where[shard] = map[string]int{}
 		}
