@@ -17,9 +17,11 @@ func TestTheComposeFileHasItsForm(t *testing.T) {
 	require.NoError(t, err)
 	p, err := opts.LoadProject(t.Context())
 	require.NoError(t, err)
-	require.Equal(t, []string{"archive", "bucket", "minio"}, slices.Sorted(maps.Keys(p.Services)))
-	for _, port := range p.Services["minio"].Ports {
-		require.Equal(t, "127.0.0.1", port.HostIP, "a server with a known password is for this machine only")
+	require.Equal(t, []string{"archive", "bucket", "kinesis", "minio"}, slices.Sorted(maps.Keys(p.Services)))
+	for _, service := range []string{"minio", "kinesis"} {
+		for _, port := range p.Services[service].Ports {
+			require.Equal(t, "127.0.0.1", port.HostIP, "servers are for this machine only, until somebody says otherwise")
+		}
 	}
 	require.NotNil(t, p.Services["minio"].HealthCheck)
 	for _, v := range p.Services["archive"].Volumes {
