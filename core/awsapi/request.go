@@ -102,15 +102,18 @@ func giveBack(buf *[]byte) {
 	}
 }
 
-// readAll appends all of r to buf. Where the length is said, that much is read; it is allocated as it comes.
+// readAll appends all of r to buf. Where the length is said, that much is read; it is allocated as it comes, with room
+// for the blobs of a document.
 func readAll(buf []byte, r io.Reader, length int64) ([]byte, error) {
-	const first = 512 << 10
-	if want := int(min(max(length+1, 512), first)); cap(buf) < want {
+	const first = 1 << 20
+	whole := int(max(length+1, 512))
+	whole += wire.BlobRoom(whole)
+	if want := min(whole, first); cap(buf) < want {
 		buf = make([]byte, 0, want)
 	}
 	for {
 		if len(buf) == cap(buf) {
-			more := make([]byte, len(buf), int(min(max(length+1, int64(2*cap(buf))), int64(4*cap(buf)))))
+			more := make([]byte, len(buf), min(max(whole, 2*cap(buf)), 4*cap(buf)))
 			copy(more, buf)
 			buf = more
 		}

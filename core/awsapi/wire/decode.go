@@ -5,6 +5,7 @@ import (
 	"math/bits"
 	"reflect"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -34,6 +35,22 @@ type decoder struct {
 	tokens
 	path       path
 	violations []string
+	texts      strings.Builder
+}
+
+// own makes a string of what is only good for now. Small ones share allocations.
+func (d *decoder) own(b []byte) string {
+	const each = 1 << 10
+	if d.texts.Cap()-d.texts.Len() < len(b) {
+		if len(b) > each/4 {
+			return string(b)
+		}
+		d.texts.Reset() // what it held stays with its strings
+		d.texts.Grow(each)
+	}
+	at := d.texts.Len()
+	_, _ = d.texts.Write(b) // never fails
+	return d.texts.String()[at:]
 }
 
 func (d *decoder) document(into any) error {
@@ -56,6 +73,7 @@ func (d *decoder) structure(s *shape, v reflect.Value) error {
 		return err
 	}
 	var seen uint64
+	var strange map[string]bool
 	for {
 		more, err := d.more()
 		if err != nil {
@@ -70,6 +88,13 @@ func (d *decoder) structure(s *shape, v reflect.Value) error {
 		}
 		n, known := s.byName[string(name)]
 		if !known {
+			if strange[string(name)] || len(strange) == maxItems {
+				return syntax("a member that is not known stands there twice, or there are more than %d of them", maxItems)
+			}
+			if strange == nil {
+				strange = map[string]bool{}
+			}
+			strange[string(name)] = true
 			if err := d.skip(); err != nil {
 				return err
 			}
@@ -122,7 +147,7 @@ func (d *decoder) value(s *shape, f *field, l *limits, to reflect.Value) error {
 		if err != nil {
 			return d.at(err)
 		}
-		text := string(b)
+		text := d.own(b)
 		to.SetString(text)
 		d.checkString(l, text)
 	case kindBlob:
@@ -232,7 +257,7 @@ func (d *decoder) entries(f *field, l *limits, to reflect.Value) error {
 		if len(m) == maxItems {
 			return d.at(syntax("more than %d entries", maxItems))
 		}
-		key := string(name)
+		key := d.own(name)
 		if _, twice := m[key]; twice {
 			return d.at(syntax("the key %q stands there twice", key))
 		}
@@ -248,7 +273,7 @@ func (d *decoder) entries(f *field, l *limits, to reflect.Value) error {
 			if err != nil {
 				return d.at(err)
 			}
-			value = string(b)
+			value = d.own(b)
 			d.checkString(&f.inner, value)
 		}
 		d.path.pop()

@@ -2,151 +2,251 @@ package wire
 
 import (
 	"bytes"
-	"encoding/base64"
-	"errors"
-	"io"
+	stdbase64 "encoding/base64"
 	"strconv"
-	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/segmentio/asm/base64"
 )
 
-// jsonReader reads JSON as RFC 8259 and RFC 7493 have it: UTF-8, no name twice, nothing behind the document.
+// jsonReader reads JSON as RFC 8259 and RFC 7493 have it: UTF-8, nothing behind the document. Strings without escapes,
+// which are all but a few of what is read, are found and not looked through byte by byte; the rest is jsontext's.
 type jsonReader struct {
-	dec   *jsontext.Decoder
-	buf   bytes.Buffer
-	size  int
+	doc   []byte
+	at    int
+	open  []byte // the end of each object and list that is open
+	begun bool   // a member or item of the innermost stands before at
 	plain []byte // what text unescaped
 	blobs []byte // what base64 became, all in one piece
 }
 
-var jsonDecoders = sync.Pool{New: func() any { return jsontext.NewDecoder(new(bytes.Buffer)) }}
+func newJSONReader(doc []byte) *jsonReader { return &jsonReader{doc: doc} }
 
-func newJSONReader(doc []byte) *jsonReader {
-	r := &jsonReader{dec: jsonDecoders.Get().(*jsontext.Decoder), size: len(doc)}
-	r.buf = *bytes.NewBuffer(doc)
-	r.dec.Reset(&r.buf)
-	return r
+func (r *jsonReader) early() error {
+	return syntax("the document ends too early, at byte %d", len(r.doc))
 }
 
-// wrong makes an error of jsontext one of ours.
-func (r *jsonReader) wrong(err error) error {
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return syntax("the document ends too early, at byte %d", r.size)
+// peek is the byte that the next token begins with; 0 at the end, where no token begins with it.
+func (r *jsonReader) peek() byte {
+	for r.at < len(r.doc) {
+		switch c := r.doc[r.at]; c {
+		case ' ', '\t', '\n', '\r':
+			r.at++
+		default:
+			return c
+		}
 	}
-	return syntax("%s", err)
+	return 0
 }
 
-func (r *jsonReader) null() (bool, error) {
-	if r.dec.PeekKind() != 'n' {
-		return false, nil
+// wanted says that something else stands where a value is expected.
+func (r *jsonReader) wanted(what string) error {
+	c := r.peek()
+	if r.at == len(r.doc) {
+		return r.early()
 	}
-	_, err := r.dec.ReadToken()
-	if err != nil {
-		return false, r.wrong(err)
+	name := kindNames[c]
+	if name == "" {
+		name = strconv.QuoteRune(rune(c))
 	}
-	return true, nil
+	return syntax("%s where %s is expected, at byte %d", name, what, r.at)
 }
 
-// begin reads the token that comes next, which has to be of a kind.
-func (r *jsonReader) begin(want jsontext.Kind, what string) error {
-	if k := r.dec.PeekKind(); k != want && k != 0 {
-		return syntax("%s where %s is expected", kindNames[k], what)
+// kindNames are by what a token begins with.
+var kindNames = func() (names [256]string) {
+	names['n'], names['f'], names['t'], names['"'], names['{'], names['['] = "null", "a truth value", "a truth value", "a string", "an object", "a list"
+	for _, c := range "-0123456789" {
+		names[c] = "a number"
 	}
-	if _, err := r.dec.ReadToken(); err != nil {
-		return r.wrong(err)
+	return names
+}()
+
+// word reads a literal if it comes next.
+func (r *jsonReader) word(w string) bool {
+	if !bytes.HasPrefix(r.doc[r.at:], []byte(w)) {
+		return false
 	}
+	r.at += len(w)
+	return true
+}
+
+func (r *jsonReader) null() (bool, error) { return r.peek() == 'n' && r.word("null"), nil }
+
+// begin reads what an object or a list begins with.
+func (r *jsonReader) begin(with, end byte, what string) error {
+	if r.peek() != with {
+		return r.wanted(what)
+	}
+	if len(r.open) == maxDepth {
+		return syntax("nested deeper than %d", maxDepth)
+	}
+	r.at++
+	r.open, r.begun = append(r.open, end), false
 	return nil
 }
 
-var kindNames = map[jsontext.Kind]string{
-	'n': "null", 'f': "a truth value", 't': "a truth value", '"': "a string", '0': "a number", '{': "an object", '[': "a list", '}': "}", ']': "]",
-}
-
-func (r *jsonReader) object() error { return r.begin('{', "an object") }
-func (r *jsonReader) list() error   { return r.begin('[', "a list") }
+func (r *jsonReader) object() error { return r.begin('{', '}', "an object") }
+func (r *jsonReader) list() error   { return r.begin('[', ']', "a list") }
 
 func (r *jsonReader) more() (bool, error) {
-	k := r.dec.PeekKind()
-	if k != '}' && k != ']' && k != 0 {
-		return true, nil
+	end := r.open[len(r.open)-1]
+	switch c := r.peek(); {
+	case c == end:
+		r.at++
+		r.open, r.begun = r.open[:len(r.open)-1], true
+		return false, nil
+	case r.begun && c == ',':
+		r.at++
+	case r.begun:
+		return false, r.wanted("a comma or " + string(end))
 	}
-	if _, err := r.dec.ReadToken(); err != nil { // of kind 0 it says what is wrong
-		return false, r.wrong(err)
-	}
-	return false, nil
+	r.begun = true
+	return true, nil
 }
 
-func (r *jsonReader) name() ([]byte, error) { return r.text() }
-
-// raw reads the value that comes next, which has to be of a kind, as it is written.
-func (r *jsonReader) raw(want jsontext.Kind, what string) ([]byte, error) {
-	if k := r.dec.PeekKind(); k != want && k != 0 {
-		return nil, syntax("%s where %s is expected", kindNames[k], what)
-	}
-	v, err := r.dec.ReadValue()
+func (r *jsonReader) name() ([]byte, error) {
+	name, err := r.text()
 	if err != nil {
-		return nil, r.wrong(err)
+		return nil, err
+	}
+	if r.peek() != ':' {
+		return nil, r.wanted("a colon")
+	}
+	r.at++
+	return name, nil
+}
+
+// quoted reads a string that may have escapes and may not be UTF-8, and returns it without its quotes.
+func (r *jsonReader) quoted() (text []byte, escapes bool, err error) {
+	if r.peek() != '"' {
+		return nil, false, r.wanted("a string")
+	}
+	from := r.at + 1
+	n := bytes.IndexByte(r.doc[from:], '"')
+	if n < 0 {
+		return nil, false, r.early()
+	}
+	if bytes.IndexByte(r.doc[from:from+n], '\\') < 0 {
+		r.at = from + n + 1
+		return r.doc[from : from+n], false, nil
+	}
+	for at := from; at < len(r.doc); at++ {
+		switch r.doc[at] {
+		case '\\':
+			at++ // whatever is escaped ends no string
+		case '"':
+			r.at = at + 1
+			return r.doc[from:at], true, nil
+		}
+	}
+	return nil, false, r.early()
+}
+
+func (r *jsonReader) text() ([]byte, error) {
+	v, escapes, err := r.quoted()
+	if err != nil {
+		return nil, err
+	}
+	if escapes {
+		return r.unescape(v)
+	}
+	ascii := true
+	for _, c := range v {
+		if c < ' ' {
+			return nil, syntax("a control character in a string, before byte %d", r.at)
+		}
+		ascii = ascii && c < utf8.RuneSelf
+	}
+	if !ascii && !utf8.Valid(v) {
+		return nil, syntax("a string that is not UTF-8, before byte %d", r.at)
 	}
 	return v, nil
 }
 
-func (r *jsonReader) text() ([]byte, error) {
-	v, err := r.raw('"', "a string")
-	if err != nil {
-		return nil, err
-	}
-	if bytes.IndexByte(v, '\\') < 0 {
-		return v[1 : len(v)-1], nil
-	}
-	if r.plain, err = jsontext.AppendUnquote(r.plain[:0], v); err != nil {
-		return nil, r.wrong(err)
+// unescape is the string that stands last before at.
+func (r *jsonReader) unescape(v []byte) (_ []byte, err error) {
+	if r.plain, err = jsontext.AppendUnquote(r.plain[:0], r.doc[r.at-len(v)-2:r.at]); err != nil {
+		return nil, syntax("%s, before byte %d", err, r.at)
 	}
 	return r.plain, nil
 }
 
 func (r *jsonReader) blob() ([]byte, error) {
-	text, err := r.text()
+	text, escapes, err := r.quoted()
 	if err != nil {
 		return nil, err
 	}
-	if r.blobs == nil {
-		r.blobs = make([]byte, 0, r.size/4*3+3) // no document holds more
+	if escapes {
+		if text, err = r.unescape(text); err != nil {
+			return nil, err
+		}
+	} else if bytes.IndexByte(text, '\n') >= 0 || bytes.IndexByte(text, '\r') >= 0 { // base64 passes over them
+		return nil, syntax("a line break in a string, before byte %d", r.at)
 	}
-	at := len(r.blobs)
-	r.blobs, err = base64.StdEncoding.AppendDecode(r.blobs, text)
+	if r.blobs == nil {
+		r.blobs = behind(r.doc)
+	}
+	to := r.blobs[len(r.blobs) : len(r.blobs)+stdbase64.StdEncoding.DecodedLen(len(text))]
+	n, err := base64.StdEncoding.Decode(to, text)
 	if err != nil {
 		return nil, syntax("not base64: %s", err)
 	}
-	return r.blobs[at:len(r.blobs):len(r.blobs)], nil
+	r.blobs = r.blobs[:len(r.blobs)+n]
+	return to[:n:n], nil
+}
+
+// behind is an empty slice with room for all blobs of a document: the room behind it, if that is enough.
+func behind(doc []byte) []byte {
+	need := BlobRoom(len(doc))
+	if cap(doc)-len(doc) < need {
+		return make([]byte, 0, need)
+	}
+	return doc[len(doc):len(doc):cap(doc)]
+}
+
+// number reads the text of a number.
+func (r *jsonReader) number(what string) ([]byte, error) {
+	c := r.peek()
+	if c != '-' && (c < '0' || c > '9') {
+		return nil, r.wanted(what)
+	}
+	from := r.at
+	for r.at < len(r.doc) && (r.doc[r.at] >= '0' && r.doc[r.at] <= '9' || bytes.IndexByte([]byte("+-.eE"), r.doc[r.at]) >= 0) {
+		r.at++
+	}
+	v := r.doc[from:r.at]
+	if !jsontext.Value(v).IsValid() {
+		return nil, syntax("%.40q is no number", v)
+	}
+	return v, nil
 }
 
 func (r *jsonReader) integer() (int64, error) {
-	v, err := r.raw('0', "a number")
+	v, err := r.number("a number")
 	if err != nil {
 		return 0, err
 	}
 	n, err := strconv.ParseInt(string(v), 10, 64)
 	if err != nil {
-		return 0, syntax("%s is not a whole number of 64 bits", v)
+		return 0, syntax("%.40s is not a whole number of 64 bits", v)
 	}
 	return n, nil
 }
 
 func (r *jsonReader) truth() (bool, error) {
-	k := r.dec.PeekKind()
-	if k != 't' && k != 'f' && k != 0 {
-		return false, syntax("%s where a truth value is expected", kindNames[k])
+	switch c := r.peek(); {
+	case c == 't' && r.word("true"):
+		return true, nil
+	case c == 'f' && r.word("false"):
+		return false, nil
 	}
-	if _, err := r.dec.ReadToken(); err != nil {
-		return false, r.wrong(err)
-	}
-	return k == 't', nil
+	return false, r.wanted("a truth value")
 }
 
 func (r *jsonReader) instant() (time.Time, error) {
-	v, err := r.raw('0', "a number of seconds")
+	v, err := r.number("a number of seconds")
 	if err != nil {
 		return time.Time{}, err
 	}
@@ -154,24 +254,21 @@ func (r *jsonReader) instant() (time.Time, error) {
 	if t, ok := seconds(s); err == nil && ok {
 		return t, nil
 	}
-	return time.Time{}, syntax("%s is no time in seconds since 1970", v)
+	return time.Time{}, syntax("%.40s is no time in seconds since 1970", v)
 }
 
 func (r *jsonReader) skip() error {
-	if err := r.dec.SkipValue(); err != nil {
-		return r.wrong(err)
+	dec := jsontext.NewDecoder(bytes.NewBuffer(r.doc[r.at:]))
+	if err := dec.SkipValue(); err != nil {
+		return syntax("%s, behind byte %d", err, r.at)
 	}
+	r.at += int(dec.InputOffset())
 	return nil
 }
 
 func (r *jsonReader) end() error {
-	_, err := r.dec.ReadToken()
-	if err == nil {
+	if r.peek(); r.at < len(r.doc) {
 		return syntax("there is more behind the document")
 	}
-	if !errors.Is(err, io.EOF) {
-		return r.wrong(err)
-	}
-	jsonDecoders.Put(r.dec)
 	return nil
 }

@@ -1,11 +1,12 @@
 package wire
 
 import (
-	"encoding/base64"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/segmentio/asm/base64"
 )
 
 type jsonWriter struct{ buf []byte }
@@ -39,8 +40,11 @@ func (w *jsonWriter) text(s string) {
 }
 
 func (w *jsonWriter) blob(b []byte) {
-	w.buf = append(w.buf, '"')
-	w.buf = base64.StdEncoding.AppendEncode(w.buf, b)
+	n := base64.StdEncoding.EncodedLen(len(b))
+	w.buf = append(slices.Grow(w.buf, n+2), '"')
+	at := len(w.buf)
+	w.buf = w.buf[:at+n]
+	base64.StdEncoding.Encode(w.buf[at:], b)
 	w.buf = append(w.buf, '"')
 }
 

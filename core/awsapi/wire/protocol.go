@@ -37,7 +37,8 @@ const (
 
 // Decode reads a document into the struct that into points to, which has to be zero. It returns a *SyntaxError, or a
 // *ValidationError that names up to ten violations of the shape's constraints. Members that the shape does not have
-// are skipped. Blobs may be slices of doc, so doc has to stay as long as they are used.
+// are skipped. Blobs may be slices of doc, or of what stands behind it up to its capacity, which is overwritten; doc has
+// to stay as long as they are used.
 func Decode(p Protocol, doc []byte, into any) error {
 	d := decoder{}
 	if p == JSON {
@@ -50,6 +51,9 @@ func Decode(p Protocol, doc []byte, into any) error {
 	}
 	return d.violated()
 }
+
+// BlobRoom is how much capacity behind a document of JSON is enough for all its blobs. Without it they are allocated.
+func BlobRoom(doc int) int { return doc/4*3 + 3 }
 
 // Append writes the document of the struct that from points to, and appends it to dst.
 func Append(p Protocol, dst []byte, from any) []byte {
