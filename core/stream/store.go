@@ -85,14 +85,15 @@ type Store struct {
 
 	mu     sync.Mutex // guards what follows
 	open   map[string]*Stream
-	making map[string]bool // rows of logs that a Create of this process is making
+	named  map[core.StreamName]*Stream // those of open that had the name last
+	making map[string]bool             // rows of logs that a Create of this process is making
 }
 
 // NewStore returns the streams that stand in a control store, over the engine that holds their logs.
 func NewStore(engine shardlog.Engine, store *control.Store, by shardlog.WriterID) *Store {
 	return &Store{
 		engine: engine, control: store, by: by, retention: newRetention(), pinLimits: PinLimits{}.withDefaults(),
-		open: map[string]*Stream{}, making: map[string]bool{},
+		open: map[string]*Stream{}, named: map[core.StreamName]*Stream{}, making: map[string]bool{},
 	}
 }
 
@@ -190,6 +191,9 @@ func (s *Store) erase(ctx context.Context, info Info) error {
 			return fmt.Errorf("delete stream %s: %w", name, err)
 		}
 		s.mu.Lock()
+		if s.named[name] == s.open[info.ID] {
+			delete(s.named, name)
+		}
 		delete(s.open, info.ID)
 		s.mu.Unlock()
 		if err := s.clean(ctx, control.Row{Key: key, Value: left.Value, Version: version}); err != nil {
@@ -216,11 +220,19 @@ func (s *Store) List(ctx context.Context) ([]Info, error) {
 
 // Open returns a stream to put to and read from, once a split or merge that was begun before is finished. ErrNotFound.
 func (s *Store) Open(ctx context.Context, name core.StreamName) (*Stream, error) {
+	s.mu.Lock()
+	st := s.named[name]
+	s.mu.Unlock()
+	if st != nil { // every request comes by here: the row is not decoded again unless it changed
+		if v, err := st.view(ctx); err == nil && v.Intent == nil {
+			return st, nil
+		}
+	}
 	_, info, err := load(ctx, s.control, name)
 	if err != nil {
 		return nil, err
 	}
-	st := s.stream(info)
+	st = s.stream(info)
 	if err := st.settle(ctx); err != nil {
 		return nil, fmt.Errorf("finish resharding stream %s: %w", name, err)
 	}
@@ -236,6 +248,7 @@ func (s *Store) stream(info Info) *Stream {
 		st = newStream(s, info.Name, info.ID)
 		s.open[info.ID] = st
 	}
+	s.named[info.Name] = st
 	return st
 }
 
