@@ -1,5 +1,5 @@
-// Command bench measures the main job and each of its stages on this machine, side by side with the bare disk and with
-// DuckDB, and prints a table for the README:
+// Command bench measures the main job and each of its stages on this machine, side by side with the bare disk, with
+// DuckDB and with other servers of the Kinesis API, and prints a table for the README:
 //
 //	go run ./integration/bench > bench.md
 //

@@ -28,8 +28,9 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	size := flags.Int64("mb", 200, "megabytes of JSON that every job reads")
 	rounds := flags.Int("rounds", 3, "how often each job runs, in turns with the others")
 	dir := flags.String("dir", "", "folder to work in; a temporary one without it. Its disk is what is measured")
-	only := flags.String("only", "", "append, stages or peers; everything without it")
+	only := flags.String("only", "", "append, stages, peers or api; everything without it")
 	job := flags.String("job", "", "run one job in this process and print its figures: for the bench itself")
+	endpoint := flags.String("endpoint", "", "with -job api/{records of a call}/{bytes of a record}/{connections}: the server; AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are its key")
 	profile := flags.String("profile", "", "with -job: write a CPU profile there")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -42,10 +43,16 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 		defer os.RemoveAll(tmp) //nolint:errcheck // a temporary folder
 		*dir = tmp
 	}
+	if *endpoint != "" {
+		return oneAPI(ctx, *job, *endpoint, out)
+	}
 	if *job != "" {
 		return one(ctx, *job, *dir, *profile, out)
 	}
 	b := bench{dir: *dir, rounds: *rounds, progress: progress, events: filepath.Join(*dir, eventsFile)}
+	if *only == "api" {
+		return b.run(ctx, *only, out)
+	}
 	if err := writeEvents(b.events, *size*1e6); err != nil {
 		return err
 	}
@@ -71,6 +78,20 @@ func one(ctx context.Context, name, dir, profile string, out io.Writer) error {
 	return json.NewEncoder(out).Encode(f)
 }
 
+// oneAPI puts to a server that runs, and prints what it took.
+func oneAPI(ctx context.Context, name, endpoint string, out io.Writer) error {
+	var p putting
+	if _, err := fmt.Sscanf(name, "api/%d/%d/%d", &p.each, &p.size, &p.connections); err != nil {
+		return err
+	}
+	f, err := newAPIClient(endpoint, os.Getenv("AWS_ACCESS_KEY_ID"), os.Getenv("AWS_SECRET_ACCESS_KEY")).onNewStream(ctx, p.run)
+	if err != nil {
+		return fmt.Errorf("job %s: %w", name, err)
+	}
+	_, err = fmt.Fprintf(out, "%d records in %.2f s, %.0f/s, %.1f MB/s, p50 %.2f ms, p99 %.2f ms\n", f.Records, f.Wall, f.perSecond(), f.mbPerSecond(), f.percentile(50), f.percentile(99))
+	return err
+}
+
 // bench is one run of everything.
 type bench struct {
 	dir, events string
@@ -84,7 +105,7 @@ func (b *bench) run(ctx context.Context, only string, out io.Writer) error {
 	for _, part := range []struct {
 		name string
 		run  func(context.Context, io.Writer) error
-	}{{"append", b.append}, {"stages", b.stages}, {"peers", b.peers}} {
+	}{{"append", b.append}, {"stages", b.stages}, {"peers", b.peers}, {"api", b.api}} {
 		if only != "" && only != part.name {
 			continue
 		}

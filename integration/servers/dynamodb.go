@@ -3,11 +3,10 @@ package servers
 import (
 	"context"
 	"net"
-	"net/http"
 	"testing"
 )
 
-// moto speaks the DynamoDB API, under an open licence.
+// moto speaks the APIs of DynamoDB and Kinesis, under an open licence.
 var moto = []string{"moto[dynamodb,server]==5.2.5", "boto3==1.43.11", "botocore==1.43.11"}
 
 // DynamoDB is a server that speaks the DynamoDB API, with its tables in memory.
@@ -34,17 +33,7 @@ func StartDynamoDB(ctx context.Context) (*DynamoDB, error) {
 	d.proc = &process{
 		program: python,
 		args:    []string{"-m", "moto.server", "-H", host, "-p", port},
-		ready: func(ctx context.Context) error {
-			req, err := http.NewRequestWithContext(ctx, http.MethodGet, d.Endpoint, nil)
-			if err != nil {
-				return err
-			}
-			res, err := http.DefaultClient.Do(req)
-			if err != nil {
-				return err
-			}
-			return res.Body.Close()
-		},
+		ready:   func(ctx context.Context) error { return answers(ctx, d.Endpoint) },
 	}
 	return d, d.proc.start(ctx)
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"sync"
@@ -17,6 +18,7 @@ type process struct {
 	program string
 	args    []string
 	env     []string
+	dir     string // where it runs; here without it
 	ready   func(ctx context.Context) error
 
 	cmd  *exec.Cmd
@@ -32,6 +34,7 @@ func (p *process) start(ctx context.Context) error {
 	p.log, p.done = &tail{}, make(chan struct{})
 	p.cmd = exec.Command(p.program, p.args...) //nolint:gosec,noctx // built here; it outlives ctx
 	p.cmd.Env = append(os.Environ(), p.env...)
+	p.cmd.Dir = p.dir
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	if err := p.cmd.Start(); err != nil {
 		return fmt.Errorf("start %s: %w", p.program, err)
@@ -58,6 +61,19 @@ func (p *process) start(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
+}
+
+// answers asks an endpoint for anything.
+func answers(ctx context.Context, endpoint string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, endpoint, nil)
+	if err != nil {
+		return err
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	return res.Body.Close()
 }
 
 // kill ends the server as a power cut would, and waits.
