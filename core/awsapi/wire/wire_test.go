@@ -117,6 +117,9 @@ func TestViolationsAreNamedInAWSsWords(t *testing.T) {
 			at("'java.nio.HeapByteBuffer[pos=0 lim=20 cap=20]'", "records.1.member.data", "Member must have length less than or equal to 16"),
 		}},
 		{`{"StreamName":"a","Keys":["x"]}`, []string{at("'x'", "keys.1.member", "Member must satisfy regular expression pattern: k.*")}},
+		{`{"StreamName":"` + strings.Repeat("a", 2000) + `"}`, []string{
+			at("'"+strings.Repeat("a", maxShown-1)+"'", "streamName", "Member must have length less than or equal to 8"),
+		}},
 		{`{"StreamName":"a","Tags":{"a":"123"}}`, []string{at("'123'", "tags.a", "Member must have length less than or equal to 2")}},
 	} {
 		var d document
