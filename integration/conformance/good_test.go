@@ -41,7 +41,7 @@ func newNode(t *testing.T) *node {
 	require.NoError(t, err)
 	api, err := kinesisapi.New(t.Context(), stream.NewStore(e, c, "test"), c, kinesisapi.Config{Delay: -1})
 	require.NoError(t, err)
-	h := httptest.NewServer(awsapi.New(api.Service(), awsapi.Config{}))
+	h := httptest.NewServer(awsapi.New(api.Service(), awsapi.Config{Guard: awsapi.Anyone}))
 	t.Cleanup(func() {
 		h.Close()
 		require.NoError(t, c.Close())
