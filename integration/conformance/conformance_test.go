@@ -252,4 +252,3 @@ func (c *campaign) events(p protocol, operation string, resp *http.Response) (an
 	}
 	return nil, io.ErrUnexpectedEOF
 }
-

@@ -130,15 +130,20 @@ func (n *node) iterator(t *testing.T, stream string) string {
 
 // good makes a request of each operation, and whatever has to be there for it to be done.
 var good = map[string]func(*testing.T, *node) object{
-	"AddTagsToStream":         func(t *testing.T, n *node) object { return object{name(n.stream(t)), {"Tags", object{{"a", "1"}}}} },
-	"CreateStream":            func(_ *testing.T, n *node) object { n.made++; return object{name(fmt.Sprintf("s-%d", n.made)), {"ShardCount", int64(1)}} },
+	"AddTagsToStream": func(t *testing.T, n *node) object { return object{name(n.stream(t)), {"Tags", object{{"a", "1"}}}} },
+	"CreateStream": func(_ *testing.T, n *node) object {
+		n.made++
+		return object{name(fmt.Sprintf("s-%d", n.made)), {"ShardCount", int64(1)}}
+	},
 	"DeleteResourcePolicy":    policed,
 	"DeleteStream":            func(t *testing.T, n *node) object { return object{name(n.stream(t))} },
 	"DescribeAccountSettings": func(*testing.T, *node) object { return object{} },
 	"DescribeLimits":          func(*testing.T, *node) object { return object{} },
 	"DescribeStream":          func(*testing.T, *node) object { return object{name(still)} },
-	"DescribeStreamConsumer":  func(*testing.T, *node) object { return object{{"StreamARN", arnOf + still}, {"ConsumerName", "reader"}} },
-	"DescribeStreamSummary":   func(*testing.T, *node) object { return object{name(still)} },
+	"DescribeStreamConsumer": func(*testing.T, *node) object {
+		return object{{"StreamARN", arnOf + still}, {"ConsumerName", "reader"}}
+	},
+	"DescribeStreamSummary": func(*testing.T, *node) object { return object{name(still)} },
 	"DecreaseStreamRetentionPeriod": func(t *testing.T, n *node) object {
 		s := n.stream(t)
 		n.do(t, "IncreaseStreamRetentionPeriod", object{name(s), {"RetentionPeriodHours", int64(48)}})
@@ -162,12 +167,14 @@ var good = map[string]func(*testing.T, *node) object{
 	"GetShardIterator": func(*testing.T, *node) object {
 		return object{name(still), {"ShardId", "shardId-000000000000"}, {"ShardIteratorType", "LATEST"}}
 	},
-	"IncreaseStreamRetentionPeriod": func(t *testing.T, n *node) object { return object{name(n.stream(t)), {"RetentionPeriodHours", int64(48)}} },
-	"ListShards":                    func(*testing.T, *node) object { return object{name(still)} },
-	"ListStreamConsumers":           func(*testing.T, *node) object { return object{{"StreamARN", arnOf + still}} },
-	"ListStreams":                   func(*testing.T, *node) object { return object{} },
-	"ListTagsForResource":           func(*testing.T, *node) object { return object{{"ResourceARN", arnOf + still}} },
-	"ListTagsForStream":             func(*testing.T, *node) object { return object{name(still)} },
+	"IncreaseStreamRetentionPeriod": func(t *testing.T, n *node) object {
+		return object{name(n.stream(t)), {"RetentionPeriodHours", int64(48)}}
+	},
+	"ListShards":          func(*testing.T, *node) object { return object{name(still)} },
+	"ListStreamConsumers": func(*testing.T, *node) object { return object{{"StreamARN", arnOf + still}} },
+	"ListStreams":         func(*testing.T, *node) object { return object{} },
+	"ListTagsForResource": func(*testing.T, *node) object { return object{{"ResourceARN", arnOf + still}} },
+	"ListTagsForStream":   func(*testing.T, *node) object { return object{name(still)} },
 	"MergeShards": func(t *testing.T, n *node) object {
 		return object{name(n.stream(t)), {"ShardToMerge", "shardId-000000000000"}, {"AdjacentShardToMerge", "shardId-000000000001"}}
 	},
@@ -181,7 +188,9 @@ var good = map[string]func(*testing.T, *node) object{
 		s := n.stream(t)
 		return object{{"ResourceARN", arnOf + s}, {"Policy", policy(s)}}
 	},
-	"RegisterStreamConsumer": func(t *testing.T, n *node) object { return object{{"StreamARN", arnOf + n.stream(t)}, {"ConsumerName", "c"}} },
+	"RegisterStreamConsumer": func(t *testing.T, n *node) object {
+		return object{{"StreamARN", arnOf + n.stream(t)}, {"ConsumerName", "c"}}
+	},
 	"RemoveTagsFromStream": func(t *testing.T, n *node) object {
 		return object{name(n.stream(t, member{"Tags", object{{"a", "1"}}})), {"TagKeys", []any{"a"}}}
 	},

@@ -12,7 +12,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// jsonReader reads JSON as RFC 8259 and RFC 7493 have it: UTF-8, no name twice, nothing behind the document.
+// jsonReader reads JSON as RFC 8259 and RFC 7493 have it: UTF-8, nothing behind the document.
 type jsonReader struct {
 	dec   *jsontext.Decoder
 	buf   bytes.Buffer
@@ -26,7 +26,7 @@ var jsonDecoders = sync.Pool{New: func() any { return jsontext.NewDecoder(new(by
 func newJSONReader(doc []byte) *jsonReader {
 	r := &jsonReader{dec: jsonDecoders.Get().(*jsontext.Decoder), size: len(doc)}
 	r.buf = *bytes.NewBuffer(doc)
-	r.dec.Reset(&r.buf)
+	r.dec.Reset(&r.buf, jsontext.AllowDuplicateNames(true)) // the decoder looks for them; remembering all names takes memory without end
 	return r
 }
 
