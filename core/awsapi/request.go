@@ -63,7 +63,12 @@ func (s *Server) body(ctx context.Context, r *http.Request) (*[]byte, *charged, 
 	if r.ContentLength > s.cfg.MaxBody {
 		return nil, nil, tooLarge(s.cfg.MaxBody)
 	}
-	c := &charged{ctx: ctx, from: http.MaxBytesReader(nil, r.Body, s.cfg.MaxBody), memory: s.memory, most: r.ContentLength}
+	c := &charged{from: http.MaxBytesReader(nil, r.Body, s.cfg.MaxBody), most: r.ContentLength}
+	c.room = func(n int64) (*memory.Room, error) {
+		waiting, stop := context.WithTimeout(ctx, room)
+		defer stop()
+		return s.memory.Take(waiting, n)
+	}
 	if c.most < 0 {
 		c.most = s.cfg.MaxBody // sent in chunks
 	}
@@ -90,13 +95,12 @@ func (s *Server) body(ctx context.Context, r *http.Request) (*[]byte, *charged, 
 
 // charged is a body whose memory is taken as it comes.
 type charged struct {
-	ctx    context.Context //nolint:containedctx // of the one request whose body this is
-	from   io.Reader
-	memory *memory.Holder
-	rooms  []*memory.Room
-	most   int64 // bytes that may come
-	read   int64
-	paid   int64 // for so many bytes of the body
+	from  io.Reader
+	room  func(n int64) (*memory.Room, error)
+	rooms []*memory.Room
+	most  int64 // bytes that may come
+	read  int64
+	paid  int64 // for so many bytes of the body
 }
 
 // share is what a byte of a body takes: itself, what it is decoded to, the batch.
@@ -116,9 +120,7 @@ func (c *charged) Read(p []byte) (int, error) {
 }
 
 func (c *charged) take(n int64) error {
-	waiting, stop := context.WithTimeout(c.ctx, room)
-	defer stop()
-	taken, err := c.memory.Take(waiting, n)
+	taken, err := c.room(n)
 	if err != nil {
 		return unavailable("no memory is free for another request")
 	}

@@ -156,7 +156,7 @@ func TestResourceBombsAreRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			began := time.Now()
-			a, _ := n.post(t, c.protocol, c.operation, c.doc)
+			a := n.post(t, c.protocol, c.operation, c.doc)
 			require.Less(t, time.Since(began), patience)
 			out, err := c.protocol.decode(a.doc)
 			require.NoError(t, err)
@@ -170,7 +170,7 @@ func TestResourceBombsAreRefused(t *testing.T) {
 	t.Run("streams without end", func(t *testing.T) {
 		refused := 0
 		for i := range 300 {
-			a, _ := n.post(t, jsonText, "CreateStream", fmt.Appendf(nil, `{"StreamName":"more-%d","ShardCount":1}`, i))
+			a := n.post(t, jsonText, "CreateStream", fmt.Appendf(nil, `{"StreamName":"more-%d","ShardCount":1}`, i))
 			require.Less(t, a.status, http.StatusInternalServerError, "%s", a.doc)
 			if a.status != http.StatusOK {
 				require.Contains(t, string(a.doc), "LimitExceededException")

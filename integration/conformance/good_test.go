@@ -69,10 +69,11 @@ type answer struct {
 	status int
 	kind   string
 	doc    []byte
+	events io.ReadCloser // in the place of a document
 }
 
 // post sends a document.
-func (n *node) post(t *testing.T, p protocol, operation string, doc []byte) (answer, *http.Response) {
+func (n *node) post(t *testing.T, p protocol, operation string, doc []byte) answer {
 	t.Helper()
 	url := n.url
 	if p == smithyRPC {
@@ -95,18 +96,18 @@ func (n *node) post(t *testing.T, p protocol, operation string, doc []byte) (ans
 	resp, err := http.DefaultClient.Do(r)
 	require.NoError(t, err)
 	if resp.Header.Get("Content-Type") == "application/vnd.amazon.eventstream" {
-		return answer{resp.StatusCode, resp.Header.Get("Content-Type"), nil}, resp
+		return answer{resp.StatusCode, resp.Header.Get("Content-Type"), nil, resp.Body}
 	}
 	defer resp.Body.Close() //nolint:errcheck // read to its end
 	body, err := io.ReadAll(resp.Body)
 	require.NoError(t, err)
-	return answer{resp.StatusCode, resp.Header.Get("Content-Type"), body}, resp
+	return answer{resp.StatusCode, resp.Header.Get("Content-Type"), body, nil}
 }
 
 // do asks for what cannot go wrong.
 func (n *node) do(t *testing.T, operation string, doc object) map[string]any {
 	t.Helper()
-	a, _ := n.post(t, jsonText, operation, jsonText.encode(doc))
+	a := n.post(t, jsonText, operation, jsonText.encode(doc))
 	require.Equal(t, http.StatusOK, a.status, "%s: %s", operation, a.doc)
 	v, err := jsonText.decode(a.doc)
 	require.NoError(t, err)
@@ -202,7 +203,8 @@ var good = map[string]func(*testing.T, *node) object{
 		n.taken++
 		return object{
 			{"ConsumerARN", fields(c["ConsumerDescription"])["ConsumerARN"]},
-			{"ShardId", fmt.Sprintf("shardId-%012d", (n.taken-1)%manyShards)}, {"StartingPosition", object{{"Type", "TRIM_HORIZON"}}},
+			{"ShardId", fmt.Sprintf("shardId-%012d", (n.taken-1)%manyShards)},
+			{"StartingPosition", object{{"Type", "TRIM_HORIZON"}}},
 		}
 	},
 	"TagResource": func(t *testing.T, n *node) object {

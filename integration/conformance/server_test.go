@@ -82,10 +82,8 @@ func (s *server) start(t *testing.T, listen string) {
 	go func() {
 		defer close(s.ended)
 		lines := bufio.NewScanner(said)
-		last := ""
 		for lines.Scan() {
-			last = lines.Text()
-			if m := serving.FindStringSubmatch(last); m != nil {
+			if m := serving.FindStringSubmatch(lines.Text()); m != nil {
 				endpoint <- m[1]
 			}
 		}
