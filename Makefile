@@ -87,6 +87,12 @@ endif
 ifeq ($(filter-out clients,$(CAMPAIGN)),)
 	REQUIRE_INTEGRATION=1 PENSTOCK_CLIENT_RECORDS=10000 $(GO) test -count=1 -timeout 60m -parallel 8 -v ./integration/clients
 endif
+ifeq ($(filter-out conformance,$(CAMPAIGN)),)
+	REQUIRE_INTEGRATION=1 $(GO) test -count=1 -timeout 60m -v -run 'TestTheAPIIsAsTheModelHasIt|TestResourceBombs|Nobody$$|TestHeadsHaveToCome' ./integration/conformance
+endif
+ifeq ($(filter-out linearizable,$(CAMPAIGN)),)
+	PENSTOCK_HISTORIES=10000 $(GO) test -count=1 -timeout 10h -v -run TestHistoriesAreLinearizable ./integration/conformance
+endif
 
 # Every decoder against arbitrary input, one after another, for FUZZTIME each.
 FUZZTIME ?= 20s

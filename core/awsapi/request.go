@@ -57,33 +57,81 @@ func (s *Server) identify(r *http.Request) (wire.Protocol, string, error) {
 // room is how long a request waits for memory before it is turned away.
 const room = 500 * time.Millisecond
 
-// body reads a request's body, for which memory is taken from the process's budget before it is allocated. The caller
-// gives both back.
-func (s *Server) body(ctx context.Context, r *http.Request) (*[]byte, *memory.Room, error) {
-	size := r.ContentLength
-	if size > s.cfg.MaxBody {
+// body reads a request's body. Memory for it is taken from the process's budget as it comes, so one who promises a large
+// body and does not send it keeps nobody waiting. The caller gives both back.
+func (s *Server) body(ctx context.Context, r *http.Request) (*[]byte, *charged, error) {
+	if r.ContentLength > s.cfg.MaxBody {
 		return nil, nil, tooLarge(s.cfg.MaxBody)
 	}
-	if size < 0 {
-		size = s.cfg.MaxBody // sent in chunks: it may become as large
+	c := &charged{from: http.MaxBytesReader(nil, r.Body, s.cfg.MaxBody), most: r.ContentLength}
+	c.room = func(n int64) (*memory.Room, error) {
+		waiting, stop := context.WithTimeout(ctx, room)
+		defer stop()
+		return s.memory.Take(waiting, n)
 	}
-	waiting, stop := context.WithTimeout(ctx, room)
-	defer stop()
-	taken, err := s.memory.Take(waiting, 3*size+s.cfg.MaxAnswer) // the body, what it is decoded to, the batch, the answer
-	if err != nil {
-		return nil, nil, unavailable("no memory is free for another request")
+	if c.most < 0 {
+		c.most = s.cfg.MaxBody // sent in chunks
 	}
 	buf := bodies.Get().(*[]byte)
-	*buf, err = readAll((*buf)[:0], http.MaxBytesReader(nil, r.Body, s.cfg.MaxBody), r.ContentLength)
-	if err != nil {
-		taken.Give()
-		var large *http.MaxBytesError
-		if errors.As(err, &large) {
-			return nil, nil, tooLarge(s.cfg.MaxBody)
-		}
-		return nil, nil, Refuse(codeSerialization, "The body could not be read to its end.")
+	var err error
+	if *buf, err = readAll((*buf)[:0], c, r.ContentLength); err == nil {
+		err = c.take(s.cfg.MaxAnswer)
 	}
-	return buf, taken, nil
+	if err == nil {
+		return buf, c, nil
+	}
+	c.give()
+	giveBack(buf)
+	var e *Error
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &e):
+		return nil, nil, e
+	case errors.As(err, &large):
+		return nil, nil, tooLarge(s.cfg.MaxBody)
+	}
+	return nil, nil, Refuse(codeSerialization, "The body could not be read to its end.")
+}
+
+// charged is a body whose memory is taken as it comes.
+type charged struct {
+	from  io.Reader
+	room  func(n int64) (*memory.Room, error)
+	rooms []*memory.Room
+	most  int64 // bytes that may come
+	read  int64
+	paid  int64 // for so many bytes of the body
+}
+
+// share is what a byte of a body takes: itself, what it is decoded to, the batch.
+const share = 3
+
+func (c *charged) Read(p []byte) (int, error) {
+	n, err := c.from.Read(p)
+	c.read += int64(n)
+	if c.read > c.paid {
+		more := max(c.read-c.paid, min(c.paid, c.most-c.paid)) // twice as much, so few times
+		if terr := c.take(share * more); terr != nil {
+			return n, terr
+		}
+		c.paid += more
+	}
+	return n, err
+}
+
+func (c *charged) take(n int64) error {
+	taken, err := c.room(n)
+	if err != nil {
+		return unavailable("no memory is free for another request")
+	}
+	c.rooms = append(c.rooms, taken)
+	return nil
+}
+
+func (c *charged) give() {
+	for _, r := range c.rooms {
+		r.Give()
+	}
 }
 
 func tooLarge(limit int64) error {

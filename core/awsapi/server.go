@@ -160,7 +160,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, c *Call, out *[]b
 		return err
 	}
 	release := sync.OnceFunc(func() {
-		taken.Give()
+		taken.give()
 		giveBack(doc)
 	})
 	defer release()

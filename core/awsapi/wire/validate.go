@@ -61,7 +61,7 @@ func (d *decoder) violate(value, constraint string) {
 		return
 	}
 	if len(value) > maxShown {
-		value = strings.ToValidUTF8(value[:maxShown], "")
+		value = strings.ToValidUTF8(value[:maxShown], "") + "'" // what is as long is quoted
 	}
 	d.violations = append(d.violations, fmt.Sprintf("Value %s at '%s' failed to satisfy constraint: %s", value, d.path.String(), constraint))
 }

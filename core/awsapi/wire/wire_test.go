@@ -118,6 +118,9 @@ func TestViolationsAreNamedInAWSsWords(t *testing.T) {
 			at("'java.nio.HeapByteBuffer[pos=0 lim=20 cap=20]'", "records.1.member.data", "Member must have length less than or equal to 16"),
 		}},
 		{`{"StreamName":"a","Keys":["x"]}`, []string{at("'x'", "keys.1.member", "Member must satisfy regular expression pattern: k.*")}},
+		{`{"StreamName":"` + strings.Repeat("a", 2000) + `"}`, []string{
+			at("'"+strings.Repeat("a", maxShown-1)+"'", "streamName", "Member must have length less than or equal to 8"),
+		}},
 		{`{"StreamName":"a","Tags":{"a":"123"}}`, []string{at("'123'", "tags.a", "Member must have length less than or equal to 2")}},
 	} {
 		var d document
@@ -132,9 +135,9 @@ func TestViolationsAreNamedInAWSsWords(t *testing.T) {
 func TestWhatIsNoDocumentIsRefused(t *testing.T) {
 	for _, doc := range []string{
 		``, `{`, `[]`, `null`, `1`, `"a"`, `{}{}`, `{"StreamName":"a"`, `{"StreamName":"a",}`, `{"StreamName":1}`, `{"StreamName":{}}`, `{"StreamName":"a","StreamName":"a"}`,
-		`{"StreamName":"a","x":1,"x":2}`, `{"StreamName":"a","Limit":"1"}`, `{"StreamName":"a","Limit":1.5}`, `{"StreamName":"a","Limit":4294967296}`, `{"StreamName":"a","Limit":1e99}`,
+		`{"StreamName":"a","Limit":"1"}`, `{"StreamName":"a","Limit":1.5}`, `{"StreamName":"a","Limit":4294967296}`, `{"StreamName":"a","Limit":1e99}`,
 		`{"StreamName":"a","Yes":1}`, `{"StreamName":"a","Yes":"true"}`, `{"StreamName":"a","Records":{}}`, `{"StreamName":"a","Records":[{"Data":"!","PartitionKey":"1"}]}`,
-		`{"StreamName":"a","Filter":{"Type":"A","At":"2026-01-01T00:00:00Z"}}`, `{"StreamName":"a","Tags":{"a":1}}`, `{"StreamName":"a","Tags":{"a":"1","a":"2"}}`, "{\"StreamName\":\"\xff\"}",
+		`{"StreamName":"a","Filter":{"Type":"A","At":"2026-01-01T00:00:00Z"}}`, `{"StreamName":"a","Tags":{"a":1}}`, `{"StreamName":"a","Tags":{"a":"1","\u0061":"2"}}`, "{\"StreamName\":\"\xff\"}",
 		`{"StreamName":"a","unknown":` + strings.Repeat("[", 200_000) + strings.Repeat("]", 200_000) + `}`,
 	} {
 		var d document
