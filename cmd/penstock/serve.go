@@ -17,6 +17,7 @@ import (
 	"github.com/penstock/penstock/core/awsapi"
 	"github.com/penstock/penstock/core/kinesisapi"
 	"github.com/penstock/penstock/core/memory"
+	"github.com/penstock/penstock/core/stream/limit"
 	"github.com/penstock/penstock/pipelines"
 )
 
@@ -27,6 +28,8 @@ type serveConfig struct {
 	auth      string
 	pipelines string
 	conns     int
+	limits    string
+	factor    float64
 	api       kinesisapi.Config
 }
 
@@ -53,14 +56,35 @@ func (a *app) serve() *cobra.Command {
 	f.StringVar(&c.api.Account, "account", "000000000000", "account id in ARNs")
 	f.DurationVar(&c.api.Delay, "state-delay", 500*time.Millisecond, "how long streams stay CREATING, UPDATING and DELETING; 0s: not at all")
 	f.IntVar(&c.api.ShardLimit, "shard-limit", 10_000, "open shards of all streams together")
+	f.StringVar(&c.limits, "limits", "none", "aws: refuse what a shard or a consumer may not do in a second on AWS; none: take what the machine takes")
+	f.Float64Var(&c.factor, "limits-factor", 1, "times what AWS allows that --limits aws does")
 	c.flags(f)
 	return cmd
+}
+
+// limiter is what the flags say that callers are held to.
+func (c *serveConfig) limiter() (*limit.Limiter, error) {
+	switch c.limits {
+	case "none":
+		return nil, nil //nolint:nilnil // it has no limits
+	case "aws":
+		l, err := limit.New(c.factor)
+		if err != nil {
+			return nil, fmt.Errorf("--limits-factor: %w", err)
+		}
+		return l, nil
+	}
+	return nil, fmt.Errorf("--limits %s: none or aws", c.limits)
 }
 
 // serveAPI serves until ctx ends.
 func (a *app) serveAPI(ctx context.Context, c serveConfig) error {
 	if c.api.Delay == 0 {
 		c.api.Delay = -1 // as asked for, not the default
+	}
+	var err error
+	if c.api.Limits, err = c.limiter(); err != nil {
+		return usage(err)
 	}
 	if err := c.api.Validate(); err != nil {
 		return usage(err)

@@ -43,10 +43,12 @@ func TestServeTakesRecordsAndArchivesThemUntilItIsStopped(t *testing.T) {
 func TestServeRefusesWhatIsNotSafe(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	for flags, want := range map[string]string{
-		"--auth none --listen 0.0.0.0:0":                         "asks nobody who they are: use 127.0.0.1",
-		"--auth /not/here --listen 127.0.0.1:0":                  "/not/here",
-		"--auth none --listen 127.0.0.1:0 --account 12":          "12 digits",
-		"--auth none --listen 127.0.0.1:0 --pipelines /not/here": "no file *.yaml",
+		"--auth none --listen 0.0.0.0:0":                                  "asks nobody who they are: use 127.0.0.1",
+		"--auth /not/here --listen 127.0.0.1:0":                           "/not/here",
+		"--auth none --listen 127.0.0.1:0 --account 12":                   "12 digits",
+		"--auth none --listen 127.0.0.1:0 --pipelines /not/here":          "no file *.yaml",
+		"--auth none --listen 127.0.0.1:0 --limits some":                  "none or aws",
+		"--auth none --listen 127.0.0.1:0 --limits aws --limits-factor 0": "--limits-factor",
 	} {
 		code, _, errOut := command(t, append([]string{"serve", "--data", data}, strings.Fields(flags)...)...)
 		require.Equal(t, exitUsage, code, flags)
