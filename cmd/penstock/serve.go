@@ -110,7 +110,7 @@ func (a *app) serveAPI(ctx context.Context, c serveConfig) error {
 
 // serveOn serves at a listener, beside the pipelines.
 func (a *app) serveOn(ctx context.Context, c serveConfig, l net.Listener, h *host, specs []*pipelines.Spec) error {
-	c.api.Log = h.log
+	c.api.Log, c.api.Events = h.log, h.metrics.Kinesis()
 	api, err := kinesisapi.New(ctx, h.node.Streams, h.node.Control, c.api)
 	if err != nil {
 		return err

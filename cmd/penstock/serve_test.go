@@ -35,6 +35,9 @@ func TestServeTakesRecordsAndArchivesThemUntilItIsStopped(t *testing.T) {
 	}
 	require.Eventually(t, func() bool { return len(numbers(t, lake)) == 3 }, 20*time.Second, 20*time.Millisecond)
 	require.Equal(t, []int{7, 7, 7}, numbers(t, lake))
+	_, figures := get(t, admin, "/metrics")
+	require.Contains(t, figures, `penstock_kinesis_incoming_records_total{stream="clicks"} 3`)
+	require.Contains(t, figures, `penstock_kinesis_put_record_success_total{stream="clicks"} 3`)
 	c.signal(syscall.SIGTERM)
 	c.ends(20 * time.Second)
 	require.Equal(t, exitOK, c.cmd.ProcessState.ExitCode(), c.said)
