@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/penstock/penstock/core/awsapi"
+	"github.com/penstock/penstock/core/cloudwatchapi"
 	"github.com/penstock/penstock/core/kinesisapi"
 	"github.com/penstock/penstock/core/memory"
 	"github.com/penstock/penstock/core/stream/limit"
@@ -115,12 +116,13 @@ func (a *app) serveOn(ctx context.Context, c serveConfig, l net.Listener, h *hos
 	if err != nil {
 		return err
 	}
-	guard, err := c.guard(ctx, h, api, a.err)
+	guards, err := c.guards(ctx, h, api, a.err)
 	if err != nil {
 		return err
 	}
-	service := awsapi.New(api.Service(), awsapi.Config{Guard: guard, Memory: h.budget, Log: h.log})
-	server := awsapi.HTTPServer(localOnly(c.auth == authNone, service), h.log)
+	streams := awsapi.New(api.Service(), awsapi.Config{Guard: guards.kinesis, Memory: h.budget, Log: h.log})
+	figures := cloudwatchapi.New(cloudwatchapi.Config{Guard: guards.cloudwatch, Memory: h.budget, Log: h.log, Observe: h.metrics.CloudWatch()})
+	server := awsapi.HTTPServer(localOnly(c.auth == authNone, byService(streams, figures)), h.log)
 	server.RegisterOnShutdown(api.EndSubscriptions)
 	g, running := errgroup.WithContext(ctx)
 	g.Go(func() error {
@@ -161,6 +163,17 @@ func (a *app) serveOn(ctx context.Context, c serveConfig, l net.Listener, h *hos
 }
 
 func loopback(l net.Listener) bool { return l.Addr().(*net.TCPAddr).IP.IsLoopback() }
+
+// byService hands each request to the service that it is for.
+func byService(streams, figures http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if cloudwatchapi.Match(r) {
+			figures.ServeHTTP(w, r)
+			return
+		}
+		streams.ServeHTTP(w, r)
+	})
+}
 
 // folder are the pipeline files of a folder; none of no folder.
 func folder(dir string) ([]string, error) {

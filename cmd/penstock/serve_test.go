@@ -4,6 +4,7 @@ package main
 
 import (
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -35,7 +36,12 @@ func TestServeTakesRecordsAndArchivesThemUntilItIsStopped(t *testing.T) {
 	}
 	require.Eventually(t, func() bool { return len(numbers(t, lake)) == 3 }, 20*time.Second, 20*time.Millisecond)
 	require.Equal(t, []int{7, 7, 7}, numbers(t, lake))
+	resp, err := http.PostForm("http://"+address, url.Values{"Action": {"PutMetricData"}, "Namespace": {"app"}, "MetricData.member.1.MetricName": {"Success"}})
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	require.Equal(t, http.StatusOK, resp.StatusCode)
 	_, figures := get(t, admin, "/metrics")
+	require.Contains(t, figures, `penstock_cloudwatch_dropped_metrics_total 1`)
 	require.Contains(t, figures, `penstock_kinesis_incoming_records_total{stream="clicks"} 3`)
 	require.Contains(t, figures, `penstock_kinesis_put_record_success_total{stream="clicks"} 3`)
 	c.signal(syscall.SIGTERM)
