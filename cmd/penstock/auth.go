@@ -41,24 +41,30 @@ func masterKeys(path string) (sealing.Masters, error) {
 	return keys, nil
 }
 
-// guard is who decides what callers of the API may do. The caller holds the data directory.
-func (c serveConfig) guard(ctx context.Context, h *host, api *kinesisapi.API, out io.Writer) (awsapi.Guard, error) {
+// guards decide what callers of the services may do.
+type guards struct{ kinesis, cloudwatch awsapi.Guard }
+
+// guards are those that the flags ask for. The caller holds the data directory.
+func (c serveConfig) guards(ctx context.Context, h *host, api *kinesisapi.API, out io.Writer) (guards, error) {
 	if c.auth == authNone {
-		return awsapi.Anyone, nil
+		return guards{awsapi.Anyone, awsapi.Anyone}, nil
 	}
 	path := c.auth
 	if path == "" {
 		path = filepath.Join(c.data, credentialsFile)
 		if err := firstKey(path, out); err != nil {
-			return nil, err
+			return guards{}, err
 		}
 	}
 	keys, err := iam.Open(path)
 	if err != nil {
-		return nil, usage(fmt.Errorf("--auth: %w", err))
+		return guards{}, usage(fmt.Errorf("--auth: %w", err))
 	}
 	go reloadKeys(ctx, h, keys)
-	return access.New(keys, access.Config{Region: c.api.Region, Service: "kinesis", Account: c.api.Account, Policy: api.Policy}), nil
+	of := access.Config{Region: c.api.Region, Service: "kinesis", Account: c.api.Account, Policy: api.Policy}
+	kinesis := access.New(keys, of)
+	of.Service, of.Policy = "monitoring", nil // nothing of CloudWatch's has a policy of its own
+	return guards{kinesis, access.New(keys, of)}, nil
 }
 
 // firstKey makes the credentials file where there is none yet, and says its key once.

@@ -15,8 +15,10 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/penstock/penstock/core/awsapi"
+	"github.com/penstock/penstock/core/cloudwatchapi"
 	"github.com/penstock/penstock/core/kinesisapi"
 	"github.com/penstock/penstock/core/memory"
+	"github.com/penstock/penstock/core/stream/limit"
 	"github.com/penstock/penstock/pipelines"
 )
 
@@ -27,6 +29,8 @@ type serveConfig struct {
 	auth      string
 	pipelines string
 	conns     int
+	limits    string
+	factor    float64
 	api       kinesisapi.Config
 }
 
@@ -53,14 +57,35 @@ func (a *app) serve() *cobra.Command {
 	f.StringVar(&c.api.Account, "account", "000000000000", "account id in ARNs")
 	f.DurationVar(&c.api.Delay, "state-delay", 500*time.Millisecond, "how long streams stay CREATING, UPDATING and DELETING; 0s: not at all")
 	f.IntVar(&c.api.ShardLimit, "shard-limit", 10_000, "open shards of all streams together")
+	f.StringVar(&c.limits, "limits", "none", "aws: refuse what a shard or a consumer may not do in a second on AWS; none: take what the machine takes")
+	f.Float64Var(&c.factor, "limits-factor", 1, "times what AWS allows that --limits aws does")
 	c.flags(f)
 	return cmd
+}
+
+// limiter is what the flags say that callers are held to.
+func (c *serveConfig) limiter() (*limit.Limiter, error) {
+	switch c.limits {
+	case "none":
+		return nil, nil //nolint:nilnil // it has no limits
+	case "aws":
+		l, err := limit.New(c.factor)
+		if err != nil {
+			return nil, fmt.Errorf("--limits-factor: %w", err)
+		}
+		return l, nil
+	}
+	return nil, fmt.Errorf("--limits %s: none or aws", c.limits)
 }
 
 // serveAPI serves until ctx ends.
 func (a *app) serveAPI(ctx context.Context, c serveConfig) error {
 	if c.api.Delay == 0 {
 		c.api.Delay = -1 // as asked for, not the default
+	}
+	var err error
+	if c.api.Limits, err = c.limiter(); err != nil {
+		return usage(err)
 	}
 	if err := c.api.Validate(); err != nil {
 		return usage(err)
@@ -86,17 +111,18 @@ func (a *app) serveAPI(ctx context.Context, c serveConfig) error {
 
 // serveOn serves at a listener, beside the pipelines.
 func (a *app) serveOn(ctx context.Context, c serveConfig, l net.Listener, h *host, specs []*pipelines.Spec) error {
-	c.api.Log = h.log
+	c.api.Log, c.api.Events = h.log, h.metrics.Kinesis()
 	api, err := kinesisapi.New(ctx, h.node.Streams, h.node.Control, c.api)
 	if err != nil {
 		return err
 	}
-	guard, err := c.guard(ctx, h, api, a.err)
+	guards, err := c.guards(ctx, h, api, a.err)
 	if err != nil {
 		return err
 	}
-	service := awsapi.New(api.Service(), awsapi.Config{Guard: guard, Memory: h.budget, Log: h.log})
-	server := awsapi.HTTPServer(localOnly(c.auth == authNone, service), h.log)
+	streams := awsapi.New(api.Service(), awsapi.Config{Guard: guards.kinesis, Memory: h.budget, Log: h.log})
+	figures := cloudwatchapi.New(cloudwatchapi.Config{Guard: guards.cloudwatch, Memory: h.budget, Log: h.log, Observe: h.metrics.CloudWatch()})
+	server := awsapi.HTTPServer(localOnly(c.auth == authNone, byService(streams, figures)), h.log)
 	server.RegisterOnShutdown(api.EndSubscriptions)
 	g, running := errgroup.WithContext(ctx)
 	g.Go(func() error {
@@ -137,6 +163,17 @@ func (a *app) serveOn(ctx context.Context, c serveConfig, l net.Listener, h *hos
 }
 
 func loopback(l net.Listener) bool { return l.Addr().(*net.TCPAddr).IP.IsLoopback() }
+
+// byService hands each request to the service that it is for.
+func byService(streams, figures http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if cloudwatchapi.Match(r) {
+			figures.ServeHTTP(w, r)
+			return
+		}
+		streams.ServeHTTP(w, r)
+	})
+}
 
 // folder are the pipeline files of a folder; none of no folder.
 func folder(dir string) ([]string, error) {

@@ -4,6 +4,7 @@ package main
 
 import (
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -35,6 +36,14 @@ func TestServeTakesRecordsAndArchivesThemUntilItIsStopped(t *testing.T) {
 	}
 	require.Eventually(t, func() bool { return len(numbers(t, lake)) == 3 }, 20*time.Second, 20*time.Millisecond)
 	require.Equal(t, []int{7, 7, 7}, numbers(t, lake))
+	resp, err := http.PostForm("http://"+address, url.Values{"Action": {"PutMetricData"}, "Namespace": {"app"}, "MetricData.member.1.MetricName": {"Success"}})
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	require.Equal(t, http.StatusOK, resp.StatusCode)
+	_, figures := get(t, admin, "/metrics")
+	require.Contains(t, figures, `penstock_cloudwatch_dropped_metrics_total 1`)
+	require.Contains(t, figures, `penstock_kinesis_incoming_records_total{stream="clicks"} 3`)
+	require.Contains(t, figures, `penstock_kinesis_put_record_success_total{stream="clicks"} 3`)
 	c.signal(syscall.SIGTERM)
 	c.ends(20 * time.Second)
 	require.Equal(t, exitOK, c.cmd.ProcessState.ExitCode(), c.said)
@@ -43,10 +52,12 @@ func TestServeTakesRecordsAndArchivesThemUntilItIsStopped(t *testing.T) {
 func TestServeRefusesWhatIsNotSafe(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	for flags, want := range map[string]string{
-		"--auth none --listen 0.0.0.0:0":                         "asks nobody who they are: use 127.0.0.1",
-		"--auth /not/here --listen 127.0.0.1:0":                  "/not/here",
-		"--auth none --listen 127.0.0.1:0 --account 12":          "12 digits",
-		"--auth none --listen 127.0.0.1:0 --pipelines /not/here": "no file *.yaml",
+		"--auth none --listen 0.0.0.0:0":                                  "asks nobody who they are: use 127.0.0.1",
+		"--auth /not/here --listen 127.0.0.1:0":                           "/not/here",
+		"--auth none --listen 127.0.0.1:0 --account 12":                   "12 digits",
+		"--auth none --listen 127.0.0.1:0 --pipelines /not/here":          "no file *.yaml",
+		"--auth none --listen 127.0.0.1:0 --limits some":                  "none or aws",
+		"--auth none --listen 127.0.0.1:0 --limits aws --limits-factor 0": "--limits-factor",
 	} {
 		code, _, errOut := command(t, append([]string{"serve", "--data", data}, strings.Fields(flags)...)...)
 		require.Equal(t, exitUsage, code, flags)

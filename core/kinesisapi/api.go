@@ -10,16 +10,19 @@ import (
 	"github.com/penstock/penstock/core/awsapi"
 	"github.com/penstock/penstock/core/control"
 	"github.com/penstock/penstock/core/stream"
+	"github.com/penstock/penstock/core/stream/limit"
 )
 
 // Config has the API's settings; zero means the documented default.
 type Config struct {
-	Region        string        // default us-east-1
-	Account       string        // of 12 digits. Default 000000000000
-	Delay         time.Duration // how long streams are CREATING, UPDATING and DELETING; < 0: not at all. Default 500 ms
-	ShardLimit    int           // open shards of all streams. Default 10,000
-	OnDemandLimit int           // streams whose mode is ON_DEMAND. Default 50
-	Log           *slog.Logger  // default: none
+	Region        string         // default us-east-1
+	Account       string         // of 12 digits. Default 000000000000
+	Delay         time.Duration  // how long streams are CREATING, UPDATING and DELETING; < 0: not at all. Default 500 ms
+	ShardLimit    int            // open shards of all streams. Default 10,000
+	OnDemandLimit int            // streams whose mode is ON_DEMAND. Default 50
+	Log           *slog.Logger   // default: none
+	Limits        *limit.Limiter // what callers are held to. Default: nothing
+	Events        Events
 }
 
 func (c Config) withDefaults() Config {
@@ -41,6 +44,7 @@ func (c Config) withDefaults() Config {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
+	c.Events = c.Events.withDefaults()
 	return c
 }
 

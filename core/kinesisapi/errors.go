@@ -10,6 +10,7 @@ import (
 	"github.com/penstock/penstock/core/sealing"
 	"github.com/penstock/penstock/core/shardlog"
 	"github.com/penstock/penstock/core/stream"
+	"github.com/penstock/penstock/core/stream/limit"
 )
 
 // Codes of the service's errors.
@@ -40,12 +41,20 @@ func (a *API) busy(name core.StreamName, is stream.Status) error {
 	return awsapi.Refuse(codeInUse, "Stream %s under account %s not ACTIVE, instead in state %s", name, a.cfg.Account, is)
 }
 
+// rateExceeded is what AWS says of a shard that is used too much.
+func (a *API) rateExceeded(shard core.ShardID, name core.StreamName) string {
+	return fmt.Sprintf("Rate exceeded for shard %s in stream %s under account %s.", shard, name, a.cfg.Account)
+}
+
 // explain makes an error of the store an answer, as far as it is the caller's affair.
 func (a *API) explain(name core.StreamName, err error) error {
 	var wrong *stream.InvalidError
+	var exceeded *limit.ExceededError
 	switch {
 	case err == nil:
 		return nil
+	case errors.As(err, &exceeded):
+		return awsapi.Refuse(codeThroughput, "%s", a.rateExceeded(exceeded.Shard, name))
 	case errors.As(err, &wrong):
 		return invalid("Request for stream %s under account %s: %s.", name, a.cfg.Account, wrong.What)
 	case errors.Is(err, stream.ErrNotFound), errors.Is(err, shardlog.ErrNotFound):

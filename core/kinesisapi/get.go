@@ -38,6 +38,9 @@ func (a *API) getShardIterator(ctx context.Context, _ *awsapi.Call, in *getShard
 		return nil, err
 	}
 	after, err := a.fix(ctx, t, in.ShardID, p)
+	if err == nil {
+		err = a.explain(t.info.Name, a.cfg.Limits.Iterate(t.limited(in.ShardID)))
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +91,16 @@ func (a *API) fix(ctx context.Context, t target, shard string, p stream.Position
 	return after, a.explain(t.info.Name, err)
 }
 
-func (a *API) getRecords(ctx context.Context, _ *awsapi.Call, in *getRecordsInput) (*getRecordsOutput, error) {
+func (a *API) getRecords(ctx context.Context, c *awsapi.Call, in *getRecordsInput) (*getRecordsOutput, error) {
+	var done GetDone
+	out, err := a.get(ctx, in, &done)
+	if done.end(c, err) {
+		a.cfg.Events.Get(done)
+	}
+	return out, err
+}
+
+func (a *API) get(ctx context.Context, in *getRecordsInput, done *GetDone) (*getRecordsOutput, error) {
 	p, err := a.tokens.open(kindIterator, in.ShardIterator)
 	if err != nil {
 		return nil, invalid("Invalid ShardIterator.")
@@ -104,9 +116,14 @@ func (a *API) getRecords(ctx context.Context, _ *awsapi.Call, in *getRecordsInpu
 	if t.info.ID != p.stream { // another stream has the name now
 		return nil, a.noStream(p.name)
 	}
+	done.of(t)
+	done.Shard = core.ShardID(p.shard)
 	limit := int(in.Limit)
 	if limit == 0 {
 		limit = maxGet
+	}
+	if err := a.cfg.Limits.Read(t.limited(p.shard)); err != nil {
+		return nil, a.explain(p.name, err)
 	}
 	page, err := t.Page(ctx, core.ShardID(p.shard), p.after, limit, maxGetBytes)
 	if errors.Is(err, stream.ErrNotFound) {
@@ -116,6 +133,8 @@ func (a *API) getRecords(ctx context.Context, _ *awsapi.Call, in *getRecordsInpu
 		return nil, a.explain(p.name, err)
 	}
 	defer page.Rows.Release()
+	done.Got, done.Age = Flow{Records: page.Rows.Records, Bytes: page.Rows.Bytes}, page.Behind
+	a.cfg.Limits.Took(t.limited(p.shard), page.Rows.Bytes)
 	out := &getRecordsOutput{Records: records(page.Rows), MillisBehindLatest: page.Behind.Milliseconds()}
 	if !page.Ended {
 		out.NextShardIterator = a.iterator(t, p.shard, page.Next)

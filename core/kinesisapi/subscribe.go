@@ -22,7 +22,7 @@ const (
 	eventBytes   = 1 << 20
 )
 
-func (a *API) subscribeToShard(ctx context.Context, _ *awsapi.Call, in *subscribeToShardInput, send *awsapi.Sender) error {
+func (a *API) subscribeToShard(ctx context.Context, c *awsapi.Call, in *subscribeToShardInput, send *awsapi.Sender) error {
 	t, err := a.subscriber(ctx, in.ConsumerARN)
 	if err != nil {
 		return err
@@ -35,14 +35,16 @@ func (a *API) subscribeToShard(ctx context.Context, _ *awsapi.Call, in *subscrib
 	if err != nil {
 		return err
 	}
-	ctx, done, err := a.subscribers.take(ctx, in.ConsumerARN, in.ShardID)
+	limited := t.limited(in.ShardID)
+	ctx, release, err := a.subscribers.take(ctx, in.ConsumerARN, in.ShardID, func() bool { return a.cfg.Limits.Subscribe(limited, in.ConsumerARN) })
+	s := &subscription{api: a, target: t, consumer: in.ConsumerARN, shard: core.ShardID(in.ShardID), after: after, send: send}
+	s.began(c, err)
 	if err != nil {
 		return err
 	}
-	defer done()
+	defer release()
 	ctx, stop := context.WithTimeoutCause(ctx, subscriptionLife, errOver)
 	defer stop()
-	s := &subscription{api: a, target: t, shard: core.ShardID(in.ShardID), after: after, send: send}
 	err = s.run(ctx)
 	if ctx.Err() != nil {
 		return ended(context.Cause(ctx))
@@ -79,12 +81,29 @@ func ended(cause error) error {
 
 // subscription sends what is put to a shard, as it is put.
 type subscription struct {
-	api    *API
-	target target
-	shard  core.ShardID
-	after  core.SequenceNumber // sent last
-	send   *awsapi.Sender
-	reader *stream.Reader
+	api      *API
+	target   target
+	consumer string // its ARN
+	shard    core.ShardID
+	after    core.SequenceNumber // sent last
+	send     *awsapi.Sender
+	reader   *stream.Reader
+}
+
+// name is the consumer's.
+func (s *subscription) name() string {
+	_, name, _, _ := splitConsumerARN(s.consumer)
+	return name
+}
+
+// began tells that the subscription did, or was refused.
+func (s *subscription) began(c *awsapi.Call, err error) {
+	done := SubscribeDone{Consumer: s.name()}
+	done.of(s.target)
+	done.end(c, err)
+	var e *awsapi.Error
+	done.Exceeded = errors.As(err, &e) && (e.Code == codeInUse || e.Code == codeLimit)
+	s.api.cfg.Events.Subscribe(done)
 }
 
 // run sends events until ctx or the shard ends, or the client is gone.
@@ -136,9 +155,12 @@ func (s *subscription) sendAll(ctx context.Context, b core.Batch) error {
 	records := records(b)
 	for len(records) > 0 {
 		n, size := 0, 0
-		for n < min(len(records), eventRecords) && (n == 0 || size+len(records[n].Data) <= eventBytes) {
-			size += len(records[n].Data)
+		for n < min(len(records), eventRecords) && (n == 0 || size+records[n].size() <= eventBytes) {
+			size += records[n].size()
 			n++
+		}
+		if err := s.api.cfg.Limits.Pace(ctx, s.target.limited(string(s.shard)), s.consumer, int64(size)); err != nil {
+			return err
 		}
 		s.after = core.SequenceNumber(records[n-1].SequenceNumber)
 		behind, err := s.target.Behind(ctx, s.shard, records[n-1].ApproximateArrivalTimestamp.Time)
@@ -167,8 +189,22 @@ func (s *subscription) sendEvent(ctx context.Context, records []recordShape, beh
 		}
 		e.ContinuationSequenceNumber = string(start)
 	}
-	return s.send.Send("SubscribeToShardEvent", &e)
+	began := time.Now()
+	err := s.send.Send("SubscribeToShardEvent", &e)
+	done := SentDone{Consumer: s.name(), Behind: behind}
+	done.of(s.target)
+	done.OK, done.Took = err == nil, time.Since(began)
+	if err == nil {
+		for i := range records {
+			done.Sent.add(Flow{Records: 1, Bytes: int64(records[i].size())})
+		}
+	}
+	s.api.cfg.Events.Sent(done)
+	return err
 }
+
+// size is the bytes of key and data.
+func (r *recordShape) size() int { return len(r.PartitionKey) + len(r.Data) }
 
 // sendEnd says that the shard is closed and which its children are.
 func (s *subscription) sendEnd(ctx context.Context) error {

@@ -25,18 +25,23 @@ type subscriber struct {
 	stop  context.CancelCauseFunc
 }
 
-// take begins a subscription; the context ends when another one takes its place or the server ends. done ends it.
-func (s *subscribers) take(ctx context.Context, consumer, shard string) (taken context.Context, done func(), err error) {
+// take begins a subscription, if allowed says that it may; the context ends when another one takes its place or the
+// server ends. done ends it.
+func (s *subscribers) take(ctx context.Context, consumer, shard string, allowed func() bool) (taken context.Context, done func(), err error) {
 	key := subscriberKey{consumer, shard}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.over {
 		return nil, nil, &awsapi.Error{Code: codeInternal, Status: 500, Message: "The server ends."}
 	}
-	if old := s.by[key]; old != nil {
-		if time.Since(old.began) < takeOver {
-			return nil, nil, awsapi.Refuse(codeInUse, "Another active subscription exists for this consumer: %s", consumer)
-		}
+	old := s.by[key]
+	if old != nil && time.Since(old.began) < takeOver {
+		return nil, nil, awsapi.Refuse(codeInUse, "Another active subscription exists for this consumer: %s", consumer)
+	}
+	if !allowed() {
+		return nil, nil, awsapi.Refuse(codeLimit, "Rate exceeded for consumer %s and shard %s: one call of SubscribeToShard a second.", consumer, shard)
+	}
+	if old != nil {
 		old.stop(awsapi.Refuse(codeInUse, "Another subscription of this consumer took its place: %s", consumer))
 	}
 	ctx, stop := context.WithCancelCause(ctx)

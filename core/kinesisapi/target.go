@@ -7,6 +7,7 @@ import (
 
 	"github.com/penstock/penstock/core"
 	"github.com/penstock/penstock/core/stream"
+	"github.com/penstock/penstock/core/stream/limit"
 )
 
 // target is the stream that a request is about.
@@ -15,6 +16,11 @@ type target struct {
 	info   stream.Info
 	arn    string
 	status stream.Status
+}
+
+// limited is a shard of the stream as the limits know it.
+func (t target) limited(shard string) limit.Shard {
+	return limit.Shard{Stream: t.info.ID, ID: core.ShardID(shard)}
 }
 
 func (a *API) streamARN(name core.StreamName) string {

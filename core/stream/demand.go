@@ -9,16 +9,17 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/core"
+	"github.com/penstock/penstock/core/stream/limit"
 )
 
-// An on-demand stream grows as its traffic does. Every put counts what became durable; the tick that trims looks at the
+// An on-demand stream grows as its traffic does. Every put counts what was put; the tick that trims looks at the
 // peaks since the one before.
 
 // flow is how much went to a shard or stream.
 type flow struct{ bytes, records int64 }
 
-// capacity is what one shard is made for in a second, as Kinesis has it. Nobody is held to it.
-var capacity = flow{1 << 20, 1000}
+// capacity is what one shard is made for in a second, as Kinesis has it.
+var capacity = flow{limit.WriteBytes, limit.WriteRecords}
 
 // above reports whether a flow is more than a part of what so many shards are made for.
 func (f flow) above(shards, part int) bool {
@@ -66,13 +67,14 @@ func (f flow) second() flow {
 	return flow{f.bytes / n, f.records / n}
 }
 
-// count notes what became of a put.
+// count notes what became of a put. What a shard's limits refused counts as well: else a shard that is held to its
+// limits would never be seen to need more.
 func (m *meter) count(now time.Time, records []Record, results []Result) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.roll(now)
 	for i, r := range results {
-		if r.Err == nil {
+		if r.Err == nil || errors.Is(r.Err, core.ErrThrottled) {
 			f := m.now[r.Shard]
 			f.add(flow{int64(len(records[i].Key) + len(records[i].Data)), 1})
 			m.now[r.Shard] = f

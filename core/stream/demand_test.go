@@ -12,6 +12,7 @@ import (
 
 	"github.com/penstock/penstock/core"
 	"github.com/penstock/penstock/core/shardlog"
+	"github.com/penstock/penstock/core/stream/limit"
 	"github.com/penstock/penstock/core/vfs"
 )
 
@@ -106,6 +107,38 @@ func TestAProvisionedStreamDoesNotGrow(t *testing.T) {
 		s := open(t, n, 1)
 		pour(t, n, s, 20_010, 1, spread)
 		require.Equal(t, 1, openCount(t, s))
+	})
+}
+
+func TestAHotShardThatIsHeldToItsLimitsIsSplit(t *testing.T) {
+	onDemand(t, func(t *testing.T, n *node, s *Stream) {
+		l, err := limit.New(1)
+		require.NoError(t, err)
+		hot := s.seen.Load().open[0].shard
+		for range 30 {
+			put := 0
+			call := make([]Record, 500)
+			for i := range call {
+				call[i] = Record{Key: "k", Hash: &hot.Range.Start, Data: []byte("x")}
+			}
+			for range 4 { // 2,000 records in a second
+				out, err := s.PutWithin(t.Context(), l, call)
+				require.NoError(t, err)
+				for _, r := range out {
+					require.Equal(t, hot.ID, r.Shard)
+					if r.Err == nil {
+						put++
+						continue
+					}
+					require.ErrorIs(t, r.Err, core.ErrThrottled)
+				}
+			}
+			require.Equal(t, 1000, put)
+			time.Sleep(time.Second)
+		}
+		time.Sleep(time.Minute)
+		require.NoError(t, n.Trim(t.Context(), time.Now()))
+		require.Equal(t, 5, openCount(t, s))
 	})
 }
 

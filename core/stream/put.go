@@ -10,6 +10,7 @@ import (
 
 	"github.com/penstock/penstock/core"
 	"github.com/penstock/penstock/core/shardlog"
+	"github.com/penstock/penstock/core/stream/limit"
 )
 
 // Record is a record to put.
@@ -35,6 +36,12 @@ const rerouting = 2 * time.Second
 // Records whose shard is closed under them go to its children; ErrResharding where those do not open in time. An
 // outcome that is not known is answered as shardlog.ErrUnknown, and never tried again: the record may be there.
 func (s *Stream) Put(ctx context.Context, records []Record) ([]Result, error) {
+	return s.PutWithin(ctx, nil, records)
+}
+
+// PutWithin is Put of what the limits of the records' shards leave room for. The results of the others have a
+// limit.ExceededError, and their shards.
+func (s *Stream) PutWithin(ctx context.Context, l *limit.Limiter, records []Record) ([]Result, error) {
 	began := time.Now()
 	if r, ok := s.store.engine.(shardlog.Roomer); ok {
 		if err := r.Room(ctx); err != nil {
@@ -46,7 +53,7 @@ func (s *Stream) Put(ctx context.Context, records []Record) ([]Result, error) {
 		return nil, err
 	}
 	out := make([]Result, len(records))
-	refused, err := s.round(ctx, v, records, admit(v, records, out), out)
+	refused, err := s.round(ctx, l, v, records, admit(v, records, out), out)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +71,7 @@ func (s *Stream) Put(ctx context.Context, records []Record) ([]Result, error) {
 		next, err := s.moved(waiting, v)
 		if err == nil {
 			v = next
-			refused, err = s.round(ctx, v, records, refused, out)
+			refused, err = s.round(ctx, l, v, records, refused, out)
 		}
 		if err != nil {
 			for _, i := range refused {
@@ -123,11 +130,11 @@ func (r *Record) check(limit int64) error {
 // place is that of a record, in the low half of what round sorts.
 func place(routed uint64) int { return int(routed & (1<<32 - 1)) } //nolint:gosec // 32 bits
 
-// round puts the records at some places to the shards of v and waits for them. It returns the places of those that
-// were refused because their shard is closed.
-func (s *Stream) round(ctx context.Context, v *view, records []Record, which []int, out []Result) (refused []int, err error) {
-	routed := make([]uint64, len(which)) // shard, place
-	for n, i := range which {
+// round puts the records at some places to the shards of v, as far as the limits allow, and waits for them. It returns
+// the places of those that were refused because their shard is closed.
+func (s *Stream) round(ctx context.Context, l *limit.Limiter, v *view, records []Record, which []int, out []Result) (refused []int, err error) {
+	routed := make([]uint64, 0, len(which)) // shard, place
+	for _, i := range which {
 		hash := records[i].Hash
 		if hash == nil {
 			h := core.HashPartitionKey(records[i].Key)
@@ -137,7 +144,11 @@ func (s *Stream) round(ctx context.Context, v *view, records []Record, which []i
 		if err != nil {
 			return which, err
 		}
-		routed[n] = uint64(shard)<<32 | uint64(i) //nolint:gosec // both are places in slices
+		if id := v.open[shard].shard.ID; !l.Write(limit.Shard{Stream: s.id, ID: id}, len(records[i].Key)+len(records[i].Data)) {
+			out[i] = Result{Shard: id, Err: &limit.ExceededError{Shard: id}}
+			continue
+		}
+		routed = append(routed, uint64(shard)<<32|uint64(i)) //nolint:gosec // both are places in slices
 	}
 	if v.Encryption != nil {
 		if records, err = s.encrypted(ctx, v, records, routed); err != nil {

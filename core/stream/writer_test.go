@@ -31,7 +31,7 @@ func TestAPutThatEndsEarlyLetsGoOfItsRecords(t *testing.T) {
 	ended := make(chan []Result)
 	go func() {
 		out := make([]Result, len(records))
-		_, _ = s.round(ctx, v, records, []int{0, 1}, out)
+		_, _ = s.round(ctx, nil, v, records, []int{0, 1}, out)
 		ended <- out
 	}()
 	require.Eventually(t, func() bool { // it is in the entry that gathers
