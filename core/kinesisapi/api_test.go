@@ -68,7 +68,7 @@ func (s *server) active(t *testing.T, name string) {
 		out, err := s.DescribeStreamSummary(t.Context(), &kinesis.DescribeStreamSummaryInput{StreamName: &name})
 		require.NoError(t, err)
 		return out.StreamDescriptionSummary.StreamStatus == types.StreamStatusActive
-	}, 10*time.Second, 10*time.Millisecond)
+	}, 30*time.Second, 10*time.Millisecond)
 }
 
 func (s *server) put(t *testing.T, name string, from, to int) {
@@ -223,7 +223,7 @@ func TestAStreamOfTheSameNameIsAnotherOne(t *testing.T) {
 }
 
 func TestStreamsPassThroughTheirStates(t *testing.T) {
-	s := serve(t, Config{Delay: 300 * time.Millisecond})
+	s := serve(t, Config{Delay: 2 * time.Second})
 	s.stream(t, "clicks", 1)
 	status := func() string {
 		out, err := s.DescribeStreamSummary(t.Context(), &kinesis.DescribeStreamSummaryInput{StreamName: aws.String("clicks")})
@@ -233,14 +233,14 @@ func TestStreamsPassThroughTheirStates(t *testing.T) {
 		return string(out.StreamDescriptionSummary.StreamStatus)
 	}
 	require.Equal(t, "CREATING", status())
-	require.Eventually(t, func() bool { return status() == "ACTIVE" }, 10*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return status() == "ACTIVE" }, 30*time.Second, 10*time.Millisecond)
 	s.put(t, "clicks", 0, 3)
 	_, err := s.DeleteStream(t.Context(), &kinesis.DeleteStreamInput{StreamName: aws.String("clicks")})
 	require.NoError(t, err)
 	require.Equal(t, "DELETING", status())
 	_, err = s.PutRecord(t.Context(), &kinesis.PutRecordInput{StreamName: aws.String("clicks"), Data: []byte("x"), PartitionKey: aws.String("a")})
 	require.Equal(t, codeNotFound, code(t, err))
-	require.Eventually(t, func() bool { return status() == codeNotFound }, 10*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return status() == codeNotFound }, 30*time.Second, 10*time.Millisecond)
 	infos, err := s.streams.List(t.Context())
 	require.NoError(t, err)
 	require.Empty(t, infos)

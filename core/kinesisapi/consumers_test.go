@@ -103,7 +103,7 @@ func TestAStreamWithConsumersIsNotDeletedUnlessItIsSaid(t *testing.T) {
 }
 
 func TestConsumersPassThroughTheirStates(t *testing.T) {
-	s := serve(t, Config{Delay: 300 * time.Millisecond})
+	s := serve(t, Config{Delay: 2 * time.Second})
 	s.stream(t, "clicks", 1)
 	_, err := s.RegisterStreamConsumer(t.Context(), &kinesis.RegisterStreamConsumerInput{StreamARN: arnOf("clicks"), ConsumerName: aws.String("early")})
 	require.Equal(t, codeInUse, code(t, err), "the stream is CREATING")
@@ -122,11 +122,11 @@ func TestConsumersPassThroughTheirStates(t *testing.T) {
 	}
 	_, err = s.DeregisterStreamConsumer(t.Context(), &kinesis.DeregisterStreamConsumerInput{StreamARN: arnOf("clicks"), ConsumerName: aws.String("0")})
 	require.Equal(t, codeInUse, code(t, err))
-	require.Eventually(t, func() bool { return status() == "ACTIVE" }, 10*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return status() == "ACTIVE" }, 30*time.Second, 10*time.Millisecond)
 	_, err = s.DeregisterStreamConsumer(t.Context(), &kinesis.DeregisterStreamConsumerInput{StreamARN: arnOf("clicks"), ConsumerName: aws.String("0")})
 	require.NoError(t, err)
 	require.Equal(t, "DELETING", status())
-	require.Eventually(t, func() bool { return status() == codeNotFound }, 10*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return status() == codeNotFound }, 30*time.Second, 10*time.Millisecond)
 	s.register(t, "clicks", "0")
 }
 

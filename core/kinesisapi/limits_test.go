@@ -135,7 +135,7 @@ func TestASubscriptionIsSentNoMoreThanItsShare(t *testing.T) {
 		told.mu.Lock()
 		defer told.mu.Unlock()
 		return len(told.sent) > 0 && told.sent[0].Sent == Flow{Records: 1, Bytes: 80_001}
-	}, 10*time.Second, 10*time.Millisecond)
+	}, 30*time.Second, 10*time.Millisecond)
 }
 
 func TestMetricsByShardAreToldWhereTheyAreAskedFor(t *testing.T) {

@@ -52,7 +52,7 @@ func TestShardsAreSplitAndMerged(t *testing.T) {
 }
 
 func TestTheShardCountIsUpdatedInTheBackground(t *testing.T) {
-	s := serve(t, Config{Delay: 200 * time.Millisecond})
+	s := serve(t, Config{Delay: 2 * time.Second})
 	s.stream(t, "clicks", 4)
 	s.active(t, "clicks")
 	for _, target := range []int32{6, 3} {
@@ -184,7 +184,7 @@ func TestWhatIsWrongWithAReshardingIsSaid(t *testing.T) {
 }
 
 func TestReshardingNeedsAnActiveStream(t *testing.T) {
-	s := serve(t, Config{Delay: 300 * time.Millisecond})
+	s := serve(t, Config{Delay: 2 * time.Second})
 	s.stream(t, "clicks", 2)
 	split := func(key string) error {
 		_, err := s.SplitShard(t.Context(), &kinesis.SplitShardInput{StreamName: aws.String("clicks"), ShardToSplit: aws.String("shardId-000000000000"), NewStartingHashKey: &key})
