@@ -73,7 +73,6 @@ func (d *decoder) structure(s *shape, v reflect.Value) error {
 		return err
 	}
 	var seen uint64
-	var strange map[string]bool
 	for {
 		more, err := d.more()
 		if err != nil {
@@ -88,13 +87,6 @@ func (d *decoder) structure(s *shape, v reflect.Value) error {
 		}
 		n, known := s.byName[string(name)]
 		if !known {
-			if strange[string(name)] || len(strange) == maxItems {
-				return syntax("a member that is not known stands there twice, or there are more than %d of them", maxItems)
-			}
-			if strange == nil {
-				strange = map[string]bool{}
-			}
-			strange[string(name)] = true
 			if err := d.skip(); err != nil {
 				return err
 			}

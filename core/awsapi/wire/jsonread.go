@@ -258,7 +258,8 @@ func (r *jsonReader) instant() (time.Time, error) {
 }
 
 func (r *jsonReader) skip() error {
-	dec := jsontext.NewDecoder(bytes.NewBuffer(r.doc[r.at:]))
+	// Remembering the names of what is skipped would take memory without end.
+	dec := jsontext.NewDecoder(bytes.NewBuffer(r.doc[r.at:]), jsontext.AllowDuplicateNames(true))
 	if err := dec.SkipValue(); err != nil {
 		return syntax("%s, behind byte %d", err, r.at)
 	}
