@@ -55,7 +55,7 @@ func (s *Server) identify(r *http.Request) (wire.Protocol, string, error) {
 }
 
 // room is how long a request waits for memory before it is turned away.
-const room = 500 * time.Millisecond
+const room = 3 * time.Second
 
 // body reads a request's body. Memory for it is taken from the process's budget as it comes, so one who promises a large
 // body and does not send it keeps nobody waiting. The caller gives both back.
