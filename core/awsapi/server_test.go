@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/penstock/penstock/core/awsapi/wire"
+	"github.com/penstock/penstock/core/memory"
 )
 
 type echo struct {
@@ -151,4 +152,32 @@ func TestASenderThatStopsIsLetGo(t *testing.T) {
 	case <-time.After(20 * time.Second):
 		t.Fatal("the request is still under way")
 	}
+}
+
+func TestABodyThatDoesNotComeTakesNoMemory(t *testing.T) {
+	budget, err := memory.New(memory.Min)
+	require.NoError(t, err)
+	server := New(service(), Config{Guard: Anyone, Memory: budget})
+	s := httptest.NewServer(server)
+	defer s.Close()
+	var conns []net.Conn
+	for range 50 {
+		c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", s.Listener.Addr().String())
+		require.NoError(t, err)
+		defer c.Close() //nolint:errcheck // closed below; the server waits for it where the test fails
+		_, err = io.WriteString(c, "POST / HTTP/1.1\r\nHost: a\r\nContent-Type: "+typeJSON+"\r\nX-Amz-Target: Echo_2026.Echo\r\nContent-Length: 15000000\r\n\r\n{")
+		require.NoError(t, err)
+		conns = append(conns, c)
+	}
+	held := func() int64 { reading, _ := budget.Used(); return reading }
+	require.Eventually(t, func() bool { return held() > 0 }, 10*time.Second, time.Millisecond, "the first bytes are read")
+	for range 20 {
+		resp, said := ask(t, s.URL, "Echo", `{"Text":"hi"}`, nil)
+		require.Equal(t, http.StatusOK, resp.StatusCode, said)
+	}
+	require.Less(t, held(), int64(1<<20))
+	for _, c := range conns {
+		require.NoError(t, c.Close())
+	}
+	require.Eventually(t, func() bool { return held() == 0 }, 10*time.Second, time.Millisecond, "it is given back")
 }

@@ -71,7 +71,7 @@ func (v *tally) one(t *testing.T, s *server, seed uint64) {
 		mine := rand.New(rand.NewPCG(rng.Uint64(), 1))
 		wg.Go(func() { h.client(ctx, c, mine) })
 	}
-	for range rng.IntN(3) {
+	for range seed % 3 {
 		select {
 		case <-time.After(time.Duration(rng.IntN(400)) * time.Millisecond):
 		case <-ctx.Done():
