@@ -45,13 +45,13 @@ var toxics = []toxic{
 	{name: "down", while: func(p *toxiproxy.Proxy, until time.Time) error {
 		p.Stop()
 		time.Sleep(time.Until(until))
-		return p.Start()
+		return restart(p)
 	}},
 	{name: "flapping", while: func(p *toxiproxy.Proxy, until time.Time) error {
 		for time.Now().Before(until) {
 			p.Stop()
 			time.Sleep(150 * time.Millisecond)
-			if err := p.Start(); err != nil {
+			if err := restart(p); err != nil {
 				return err
 			}
 			time.Sleep(150 * time.Millisecond)
@@ -59,6 +59,17 @@ var toxics = []toxic{
 		return nil
 	}},
 	{name: "a black hole", make: []string{made("timeout", "upstream", `"timeout":0`), made("timeout", "downstream", `"timeout":0`)}},
+}
+
+// restart starts a proxy again, once no connection that goes out has its port.
+func restart(p *toxiproxy.Proxy) (err error) {
+	for range 100 {
+		if err = p.Start(); err == nil {
+			return nil
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	return err
 }
 
 func wait(t *testing.T, d time.Duration) {

@@ -7,6 +7,8 @@ import (
 	"math/big"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -14,6 +16,7 @@ import (
 	"github.com/penstock/penstock/core/awsapi"
 	"github.com/penstock/penstock/core/control"
 	"github.com/penstock/penstock/core/kinesisapi"
+	"github.com/penstock/penstock/core/sealing"
 	"github.com/penstock/penstock/core/shardlog/local"
 	"github.com/penstock/penstock/core/stream"
 	"github.com/penstock/penstock/core/vfs"
@@ -39,7 +42,9 @@ func newNode(t *testing.T) *node {
 	require.NoError(t, err)
 	c, err := control.Open(t.Context(), e, "control", "test", control.Config{})
 	require.NoError(t, err)
-	api, err := kinesisapi.New(t.Context(), stream.NewStore(e, c, "test"), c, kinesisapi.Config{Delay: -1})
+	store := stream.NewStore(e, c, "test")
+	store.SetMasters(masters(t))
+	api, err := kinesisapi.New(t.Context(), store, c, kinesisapi.Config{Delay: -1})
 	require.NoError(t, err)
 	h := httptest.NewServer(awsapi.New(api.Service(), awsapi.Config{Guard: awsapi.Anyone}))
 	t.Cleanup(func() {
@@ -58,6 +63,18 @@ func newNode(t *testing.T) *node {
 	}
 	n.do(t, "PutRecords", object{{"StreamName", still}, {"Records", records}})
 	return n
+}
+
+const masterKey = "alias/one"
+
+// masters are a file of one master key.
+func masters(t *testing.T) sealing.Masters {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "keys.yaml")
+	require.NoError(t, os.WriteFile(path, []byte(masterKey+": MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\n"), 0o600))
+	f, err := sealing.OpenFile(path)
+	require.NoError(t, err)
+	return f
 }
 
 func policy(of string) string {
@@ -167,6 +184,14 @@ var good = map[string]func(*testing.T, *node) object{
 	"GetResourcePolicy": func(*testing.T, *node) object { return object{{"ResourceARN", arnOf + still}} },
 	"GetShardIterator": func(*testing.T, *node) object {
 		return object{name(still), {"ShardId", "shardId-000000000000"}, {"ShardIteratorType", "LATEST"}}
+	},
+	"StartStreamEncryption": func(t *testing.T, n *node) object {
+		return object{name(n.stream(t)), {"EncryptionType", "KMS"}, {"KeyId", masterKey}}
+	},
+	"StopStreamEncryption": func(t *testing.T, n *node) object {
+		s := n.stream(t)
+		n.do(t, "StartStreamEncryption", object{name(s), {"EncryptionType", "KMS"}, {"KeyId", masterKey}})
+		return object{name(s), {"EncryptionType", "KMS"}, {"KeyId", masterKey}}
 	},
 	"IncreaseStreamRetentionPeriod": func(t *testing.T, n *node) object {
 		return object{name(n.stream(t)), {"RetentionPeriodHours", int64(48)}}
