@@ -161,7 +161,7 @@ func readAll(buf []byte, r io.Reader, length int64) ([]byte, error) {
 	}
 	for {
 		if len(buf) == cap(buf) {
-			more := make([]byte, len(buf), min(max(whole, 2*cap(buf)), 4*cap(buf)))
+			more := make([]byte, len(buf), max(whole, 2*cap(buf))) // the first of it came; what does not come takes no memory
 			copy(more, buf)
 			buf = more
 		}
