@@ -68,7 +68,7 @@ func (a *API) deleteRetired(t target) {
 	defer stop()
 	info, err := t.Info(ctx)
 	if err == nil {
-		_, err = a.streams.DeleteRetired(ctx, info)
+		err = a.streams.DeleteRetired(ctx, info)
 	}
 	if err != nil && !errors.Is(err, stream.ErrNotFound) {
 		a.cfg.Log.Warn("stream not deleted yet; it is tried again within minutes", "stream", t.info.Name, "error", err)

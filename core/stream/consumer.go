@@ -175,21 +175,15 @@ func (s *Stream) Deregister(ctx context.Context, name string, delay time.Duratio
 	})
 }
 
-// consumers changes which consumers a stream has, as often as it takes until nobody else changed them meanwhile. The
-// stream's row is written too, even if it stays the same: its version guards what rows there are under its id. Rows of
-// consumers that are gone are taken away.
+// consumers changes which consumers a stream has. Rows of consumers that are gone are taken away.
 func (s *Stream) consumers(ctx context.Context, change func(*Info, []Consumer, time.Time) ([]control.Write, error)) error {
-	for {
-		row, info, err := load(ctx, s.store.control, s.name)
-		if err == nil && (info.ID != s.id || info.Phase == Deleting) {
-			err = fmt.Errorf("stream %s: %w", s.name, ErrNotFound)
-		}
-		if err != nil {
-			return err
+	return s.store.updateWith(ctx, s.name, func(info *Info) ([]control.Write, error) {
+		if info.ID != s.id || info.Phase == Deleting {
+			return nil, fmt.Errorf("stream %s: %w", s.name, ErrNotFound)
 		}
 		rows, err := s.store.control.List(ctx, consumersOf(s.id))
 		if err != nil {
-			return fmt.Errorf("list the consumers of stream %s: %w", s.name, err)
+			return nil, fmt.Errorf("list the consumers of stream %s: %w", s.name, err)
 		}
 		now := time.Now()
 		var have []Consumer
@@ -197,34 +191,26 @@ func (s *Stream) consumers(ctx context.Context, change func(*Info, []Consumer, t
 		for _, r := range rows {
 			c, err := decodeConsumer(r)
 			if err != nil {
-				return err
+				return nil, err
 			}
-			if away[r.Key] = c.gone(now); !away[r.Key] {
+			if c.gone(now) {
+				away[r.Key] = true
+			} else {
 				have = append(have, c)
 			}
 		}
-		writes, err := change(&info, have, now)
+		writes, err := change(info, have, now)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		for _, w := range writes {
 			delete(away, w.Key)
 		}
-		for key, gone := range away {
-			if gone {
-				writes = append(writes, control.Write{Key: key})
-			}
+		for key := range away {
+			writes = append(writes, control.Write{Key: key})
 		}
-		_, err = s.store.control.Commit(ctx, control.Txn{
-			Checks: []control.Check{{Key: row.Key, Version: row.Version}}, Writes: append(writes, info.write()),
-		})
-		if errors.Is(err, control.ErrConflict) {
-			continue
-		} else if err != nil {
-			return fmt.Errorf("change the consumers of stream %s: %w", s.name, err)
-		}
-		return nil
-	}
+		return writes, nil
+	})
 }
 
 // belongings are writes that take away the rows which go with a stream. Whoever commits them checks that the stream's

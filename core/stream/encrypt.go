@@ -40,6 +40,10 @@ const dataKeyPrefix = "datakeys/"
 
 func dataKeysOf(streamID string) string { return dataKeyPrefix + streamID + "/" }
 
+func dataKeyAt(streamID string, n int64) string {
+	return dataKeysOf(streamID) + strconv.FormatInt(n, 10)
+}
+
 // SetMasters gives the store the master keys of encrypted streams. It is called before the store is used.
 func (s *Store) SetMasters(m sealing.Masters) { s.keys.masters = m }
 
@@ -68,48 +72,35 @@ func (s *Stream) StopEncryption(ctx context.Context, delay time.Duration) error 
 	})
 }
 
-// newKey gives the stream a new data key, wrapped by the master key that change names; none if that is empty.
+// newKey gives the stream a new data key, wrapped by the master key that change names; errSame leaves it the one it has.
 func (s *Stream) newKey(ctx context.Context, change func(*Info) (master string, err error)) error {
 	if s.store.keys.masters == nil {
 		return fmt.Errorf("encrypt stream %s: no encryption keys are configured: %w", s.name, sealing.ErrNoKey)
 	}
-	for {
-		row, info, err := load(ctx, s.store.control, s.name)
-		if err == nil && info.ID != s.id {
-			err = fmt.Errorf("stream %s was deleted and made again: %w", s.name, ErrNotFound)
-		}
+	return s.amendWith(ctx, func(i *Info) ([]control.Write, error) {
+		master, err := change(i)
 		if err != nil {
-			return err
-		}
-		master, err := change(&info)
-		if err != nil || master == "" {
-			return err
+			return nil, err
 		}
 		wrapped, err := sealing.NewDataKey(ctx, s.store.keys.masters, master)
 		if err != nil {
-			return fmt.Errorf("encrypt stream %s: %w", s.name, err)
+			return nil, fmt.Errorf("encrypt stream %s: %w", s.name, err)
 		}
-		info.Keys++
-		info.Encryption = &Encryption{Master: master, Key: info.Keys}
+		i.Keys++
+		i.Encryption = &Encryption{Master: master, Key: i.Keys}
 		value, err := json.Marshal(dataKey{master, wrapped})
 		if err != nil {
-			return err
+			return nil, err
 		}
-		_, err = s.store.control.Commit(ctx, control.Txn{
-			Checks: []control.Check{{Key: row.Key, Version: row.Version}},
-			Writes: []control.Write{info.write(), {Key: dataKeysOf(info.ID) + strconv.FormatInt(info.Keys, 10), Value: value}},
-		})
-		if !errors.Is(err, control.ErrConflict) {
-			return err
-		}
-	}
+		return []control.Write{{Key: dataKeyAt(i.ID, i.Keys), Value: value}}, nil
+	})
 }
 
 // rotate takes a data key out of use that was used as often as it may be, unless somebody has already.
 func (s *Stream) rotate(ctx context.Context, old int64) error {
 	return s.newKey(ctx, func(i *Info) (string, error) {
 		if i.Encryption == nil || i.Encryption.Key != old {
-			return "", nil
+			return "", errSame
 		}
 		return i.Encryption.Master, nil
 	})
@@ -117,7 +108,7 @@ func (s *Stream) rotate(ctx context.Context, old int64) error {
 
 // dataKey is the n-th data key of a stream.
 func (s *Store) dataKey(ctx context.Context, streamID string, n int64) (*usedKey, error) {
-	at := dataKeysOf(streamID) + strconv.FormatInt(n, 10)
+	at := dataKeyAt(streamID, n)
 	if k, ok := s.keys.by.Load(at); ok {
 		return k.(*usedKey), nil
 	}

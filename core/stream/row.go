@@ -117,18 +117,25 @@ var errSame = errors.New("nothing to change")
 // update changes a stream's row, as often as it takes until nobody else changed it meanwhile. change may be called
 // several times, each time with the row as it is then.
 func (s *Store) update(ctx context.Context, name core.StreamName, change func(*Info) error) error {
+	return s.updateWith(ctx, name, func(i *Info) ([]control.Write, error) { return nil, change(i) })
+}
+
+// updateWith is update of rows that go with the stream's, too: change returns their writes. The stream's row is written
+// even if it stays the same, so its version guards what rows there are under the stream's id.
+func (s *Store) updateWith(ctx context.Context, name core.StreamName, change func(*Info) ([]control.Write, error)) error {
 	for {
 		row, info, err := load(ctx, s.control, name)
 		if err != nil {
 			return err
 		}
-		if err := change(&info); errors.Is(err, errSame) {
+		writes, err := change(&info)
+		if errors.Is(err, errSame) {
 			return nil
 		} else if err != nil {
 			return err
 		}
 		_, err = s.control.Commit(ctx, control.Txn{
-			Checks: []control.Check{{Key: row.Key, Version: row.Version}}, Writes: []control.Write{info.write()},
+			Checks: []control.Check{{Key: row.Key, Version: row.Version}}, Writes: append(writes, info.write()),
 		})
 		if errors.Is(err, control.ErrConflict) {
 			continue

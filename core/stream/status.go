@@ -71,13 +71,10 @@ func (s *Store) Retire(ctx context.Context, name core.StreamName, delay time.Dur
 	})
 }
 
-// DeleteRetired deletes a stream that was retired, once its delay is over; it returns how long that will be.
-func (s *Store) DeleteRetired(ctx context.Context, info Info) (wait time.Duration, err error) {
-	if info.Phase != Deleting {
-		return 0, nil
+// DeleteRetired deletes a stream that was retired, if its delay is over.
+func (s *Store) DeleteRetired(ctx context.Context, info Info) error {
+	if info.Phase != Deleting || time.Now().Before(info.Until) {
+		return nil
 	}
-	if wait = time.Until(info.Until); wait > 0 {
-		return wait, nil
-	}
-	return 0, s.erase(ctx, info)
+	return s.erase(ctx, info)
 }

@@ -31,8 +31,7 @@ func (s *Store) Trim(ctx context.Context, wall time.Time) error {
 
 func (s *Store) trim(ctx context.Context, info Info, wall time.Time) error {
 	if info.Phase == Deleting {
-		_, err := s.DeleteRetired(ctx, info)
-		return err
+		return s.DeleteRetired(ctx, info)
 	}
 	return errors.Join(s.advance(ctx, info), s.expire(ctx, info, wall))
 }

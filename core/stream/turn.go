@@ -86,9 +86,14 @@ func (s *Stream) change(ctx context.Context, delay time.Duration, mode Mode, cha
 
 // amend changes the row of a stream in whatever state it is.
 func (s *Stream) amend(ctx context.Context, change func(*Info) error) error {
-	return s.store.update(ctx, s.name, func(i *Info) error {
+	return s.amendWith(ctx, func(i *Info) ([]control.Write, error) { return nil, change(i) })
+}
+
+// amendWith is amend of rows that go with the stream's, too.
+func (s *Stream) amendWith(ctx context.Context, change func(*Info) ([]control.Write, error)) error {
+	return s.store.updateWith(ctx, s.name, func(i *Info) ([]control.Write, error) {
 		if i.ID != s.id {
-			return fmt.Errorf("stream %s was deleted and made again: %w", s.name, ErrNotFound)
+			return nil, fmt.Errorf("stream %s was deleted and made again: %w", s.name, ErrNotFound)
 		}
 		return change(i)
 	})
