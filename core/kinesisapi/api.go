@@ -32,8 +32,11 @@ func (c Config) withDefaults() Config {
 	if c.Account == "" {
 		c.Account = "000000000000"
 	}
-	if c.Delay == 0 {
+	switch {
+	case c.Delay == 0:
 		c.Delay = 500 * time.Millisecond
+	case c.Delay < 0:
+		c.Delay = 0
 	}
 	if c.ShardLimit == 0 {
 		c.ShardLimit = stream.MaxShards

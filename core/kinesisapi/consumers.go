@@ -26,7 +26,7 @@ func (a *API) registerStreamConsumer(ctx context.Context, _ *awsapi.Call, in *re
 	if t.status == stream.Creating || t.status == stream.Deleting {
 		return nil, a.busy(t.info.Name, t.status)
 	}
-	c, err := t.Register(ctx, in.ConsumerName, in.Tags, max(a.cfg.Delay, 0))
+	c, err := t.Register(ctx, in.ConsumerName, in.Tags, a.cfg.Delay)
 	switch {
 	case errors.Is(err, stream.ErrConsumerExists):
 		return nil, awsapi.Refuse(codeInUse, "Consumer under name %s already exists on stream %s under account %s.", in.ConsumerName, t.info.Name, a.cfg.Account)
@@ -47,7 +47,7 @@ func (a *API) deregisterStreamConsumer(ctx context.Context, _ *awsapi.Call, in *
 	if err != nil {
 		return err
 	}
-	err = t.Deregister(ctx, c.Name, max(a.cfg.Delay, 0))
+	err = t.Deregister(ctx, c.Name, a.cfg.Delay)
 	switch {
 	case errors.Is(err, stream.ErrNoConsumer):
 		return a.noConsumer(t, c.Name)

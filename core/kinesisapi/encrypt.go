@@ -23,7 +23,7 @@ func (a *API) startStreamEncryption(ctx context.Context, _ *awsapi.Call, in *sta
 	if in.EncryptionType != encryptionKMS {
 		return invalid("EncryptionType has to be KMS to start the encryption of a stream.")
 	}
-	return a.refused(ctx, t, t.Encrypt(ctx, in.KeyID, max(a.cfg.Delay, 0)))
+	return a.refused(ctx, t, t.Encrypt(ctx, in.KeyID, a.cfg.Delay))
 }
 
 func (a *API) stopStreamEncryption(ctx context.Context, _ *awsapi.Call, in *stopStreamEncryptionInput) error {
@@ -37,7 +37,7 @@ func (a *API) stopStreamEncryption(ctx context.Context, _ *awsapi.Call, in *stop
 	if t.info.Encryption != nil && t.info.Encryption.Master != in.KeyID {
 		return invalid("Stream %s under account %s is not encrypted by key %s.", t.info.Name, a.cfg.Account, in.KeyID)
 	}
-	return a.refused(ctx, t, t.StopEncryption(ctx, max(a.cfg.Delay, 0)))
+	return a.refused(ctx, t, t.StopEncryption(ctx, a.cfg.Delay))
 }
 
 // encryption is how what is put to a stream is encrypted.

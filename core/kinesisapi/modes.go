@@ -82,7 +82,7 @@ func (a *API) updateStreamMode(ctx context.Context, _ *awsapi.Call, in *updateSt
 			return err
 		}
 	}
-	err = t.SetMode(ctx, mode, warm, max(a.cfg.Delay, 0))
+	err = t.SetMode(ctx, mode, warm, a.cfg.Delay)
 	if err == nil {
 		a.scale(ctx, t)
 	}
@@ -105,7 +105,7 @@ func (a *API) updateStreamWarmThroughput(ctx context.Context, _ *awsapi.Call, in
 	if err := a.roomToWarm(ctx, t, int(in.WarmThroughputMiBps)); err != nil {
 		return nil, err
 	}
-	was, err := t.WarmUp(ctx, int(in.WarmThroughputMiBps), max(a.cfg.Delay, 0))
+	was, err := t.WarmUp(ctx, int(in.WarmThroughputMiBps), a.cfg.Delay)
 	if err != nil {
 		return nil, a.refused(ctx, t, err)
 	}

@@ -20,7 +20,7 @@ func (a *API) monitor(ctx context.Context, name, arn string, metrics []string, o
 	if err != nil {
 		return nil, err
 	}
-	was, is, err := t.Monitor(ctx, metrics, on, max(a.cfg.Delay, 0))
+	was, is, err := t.Monitor(ctx, metrics, on, a.cfg.Delay)
 	if err != nil {
 		return nil, a.refused(ctx, t, err)
 	}

@@ -26,7 +26,7 @@ func (a *API) splitShard(ctx context.Context, _ *awsapi.Call, in *splitShardInpu
 	if err := a.withinShardLimit(ctx, 1); err != nil {
 		return err
 	}
-	_, err = t.Split(ctx, sh.ID, &key, stream.WhenActive(max(a.cfg.Delay, 0)))
+	_, err = t.Split(ctx, sh.ID, &key, stream.WhenActive(a.cfg.Delay))
 	if errors.Is(err, core.ErrInvalid) {
 		return invalid("NewStartingHashKey %s used in SplitShard() on shard %s in stream %s under account %s is not both greater than one plus the shard's StartingHashKey %s and less than the shard's EndingHashKey %s.",
 			key, sh.ID, t.info.Name, a.cfg.Account, sh.Range.Start, sh.Range.End)
@@ -47,7 +47,7 @@ func (a *API) mergeShards(ctx context.Context, _ *awsapi.Call, in *mergeShardsIn
 	if err != nil {
 		return err
 	}
-	_, err = t.Merge(ctx, x.ID, y.ID, stream.WhenActive(max(a.cfg.Delay, 0)))
+	_, err = t.Merge(ctx, x.ID, y.ID, stream.WhenActive(a.cfg.Delay))
 	if errors.Is(err, core.ErrInvalid) {
 		return invalid("Shards %s and %s in stream %s under account %s are not an adjacent pair of shards eligible for merging", x.ID, y.ID, t.info.Name, a.cfg.Account)
 	}
@@ -103,7 +103,7 @@ func (a *API) updateShardCount(ctx context.Context, _ *awsapi.Call, in *updateSh
 			return nil, err
 		}
 	}
-	open, err := t.Scale(ctx, int(in.TargetShardCount), max(a.cfg.Delay, 0))
+	open, err := t.Scale(ctx, int(in.TargetShardCount), a.cfg.Delay)
 	if err != nil {
 		return nil, a.refused(ctx, t, err)
 	}

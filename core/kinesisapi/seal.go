@@ -2,8 +2,6 @@ package kinesisapi
 
 import (
 	"context"
-	"crypto/aes"
-	"crypto/cipher"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/binary"
@@ -13,13 +11,14 @@ import (
 
 	"github.com/penstock/penstock/core"
 	"github.com/penstock/penstock/core/control"
+	"github.com/penstock/penstock/core/sealing"
 )
 
 // What clients hold for the server, iterators and tokens, is sealed: nobody can make one, or change one, or use it for
 // another thing than it was given for. What it is written in has no "-", which command lines would take for a flag.
 
 // sealer seals what clients hold.
-type sealer struct{ aead cipher.AEAD }
+type sealer struct{ key *sealing.Key }
 
 // sealKey is the row of the key.
 const sealKey = "kinesisapi/seal"
@@ -32,12 +31,11 @@ func newSealer(ctx context.Context, store *control.Store) (*sealer, error) {
 			return nil, fmt.Errorf("read the key of iterators: %w", err)
 		}
 		if ok {
-			block, err := aes.NewCipher(row.Value)
+			k, err := sealing.NewKey(row.Value)
 			if err != nil {
 				return nil, fmt.Errorf("the key of iterators: %w", err)
 			}
-			aead, err := cipher.NewGCMWithRandomNonce(block)
-			return &sealer{aead}, err
+			return &sealer{k}, nil
 		}
 		key := make([]byte, 32)
 		_, _ = rand.Read(key) // never fails
@@ -76,7 +74,7 @@ func (s *sealer) seal(kind string, p position) string {
 		b = append(b, byte(len(part))) // none is longer than 128
 		b = append(b, part...)
 	}
-	return base64.RawStdEncoding.EncodeToString(s.aead.Seal(nil, nil, b, []byte(kind)))
+	return base64.RawStdEncoding.EncodeToString(s.key.Seal(nil, b, []byte(kind)))
 }
 
 var errForged = errors.New("not a token of this server")
@@ -87,7 +85,7 @@ func (s *sealer) open(kind, token string) (position, error) {
 	if err != nil {
 		return position{}, errForged
 	}
-	if b, err = s.aead.Open(nil, nil, b, []byte(kind)); err != nil || len(b) < 12 {
+	if b, err = s.key.Open(nil, b, []byte(kind)); err != nil || len(b) < 12 {
 		return position{}, errForged
 	}
 	p := position{made: time.UnixMilli(int64(binary.BigEndian.Uint64(b)))} //nolint:gosec // as it was sealed

@@ -15,7 +15,7 @@ func (a *API) increaseStreamRetentionPeriod(ctx context.Context, _ *awsapi.Call,
 	if err != nil {
 		return err
 	}
-	err = t.Lengthen(ctx, time.Duration(in.RetentionPeriodHours)*time.Hour, max(a.cfg.Delay, 0))
+	err = t.Lengthen(ctx, time.Duration(in.RetentionPeriodHours)*time.Hour, a.cfg.Delay)
 	if errors.Is(err, core.ErrInvalid) {
 		return invalid("Requested retention period (%d hours) for stream %s can not be shorter than existing retention period (%d hours). Use DecreaseRetentionPeriod API.",
 			in.RetentionPeriodHours, t.info.Name, hours(t.info.Retention))
@@ -28,7 +28,7 @@ func (a *API) decreaseStreamRetentionPeriod(ctx context.Context, _ *awsapi.Call,
 	if err != nil {
 		return err
 	}
-	err = t.Shorten(ctx, time.Duration(in.RetentionPeriodHours)*time.Hour, max(a.cfg.Delay, 0))
+	err = t.Shorten(ctx, time.Duration(in.RetentionPeriodHours)*time.Hour, a.cfg.Delay)
 	if errors.Is(err, core.ErrInvalid) {
 		return invalid("Requested retention period (%d hours) for stream %s can not be longer than existing retention period (%d hours). Use IncreaseRetentionPeriod API.",
 			in.RetentionPeriodHours, t.info.Name, hours(t.info.Retention))
@@ -55,5 +55,5 @@ func (a *API) updateMaxRecordSize(ctx context.Context, _ *awsapi.Call, in *updat
 	if err != nil {
 		return err
 	}
-	return a.refused(ctx, t, t.Resize(ctx, int64(in.MaxRecordSizeInKiB)<<10, max(a.cfg.Delay, 0)))
+	return a.refused(ctx, t, t.Resize(ctx, int64(in.MaxRecordSizeInKiB)<<10, a.cfg.Delay))
 }

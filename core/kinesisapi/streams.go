@@ -18,7 +18,7 @@ func (a *API) createStream(ctx context.Context, _ *awsapi.Call, in *createStream
 	if err != nil {
 		return err
 	}
-	set.MaxRecord, set.Delay, set.Tags = int64(in.MaxRecordSizeInKiB)<<10, max(a.cfg.Delay, 0), in.Tags
+	set.MaxRecord, set.Delay, set.Tags = int64(in.MaxRecordSizeInKiB)<<10, a.cfg.Delay, in.Tags
 	_, err = a.streams.Create(ctx, name, set)
 	if errors.Is(err, stream.ErrExists) {
 		return awsapi.Refuse(codeInUse, "Stream %s under account %s already exists.", name, a.cfg.Account)
@@ -47,7 +47,7 @@ func (a *API) deleteStream(ctx context.Context, _ *awsapi.Call, in *deleteStream
 	if t.status == stream.Deleting {
 		return a.busy(t.info.Name, t.status)
 	}
-	err = a.streams.Retire(ctx, t.info.Name, max(a.cfg.Delay, 0), in.EnforceConsumerDeletion)
+	err = a.streams.Retire(ctx, t.info.Name, a.cfg.Delay, in.EnforceConsumerDeletion)
 	if errors.Is(err, stream.ErrConsumers) {
 		return awsapi.Refuse(codeInUse, "DeleteStream can't delete %s:%[2]s because there are consumers associated with this data stream. To delete %[2]s anyway, set the EnforceConsumerDeletion parameter to true to force the deletion of all the consumers that are associated with it.",
 			a.cfg.Account, t.info.Name)

@@ -33,8 +33,24 @@ const keyBytes = 32
 // MaxUses is how often one data key may be used: nonces are random, and NIST SP 800-38D allows 2^32 of them.
 const MaxUses = 1 << 31
 
-// DataKey encrypts with AES-256-GCM. It is safe for concurrent use.
-type DataKey struct{ aead cipher.AEAD }
+// Key encrypts with AES-256-GCM. It is safe for concurrent use.
+type Key struct{ aead cipher.AEAD }
+
+// NewKey returns the key of 32 bytes.
+func NewKey(b []byte) (*Key, error) {
+	if len(b) != keyBytes {
+		return nil, fmt.Errorf("a key of %d bytes, want %d", len(b), keyBytes)
+	}
+	block, err := aes.NewCipher(b)
+	if err != nil {
+		return nil, err
+	}
+	aead, err := cipher.NewGCMWithRandomNonce(block)
+	if err != nil {
+		return nil, err
+	}
+	return &Key{aead}, nil
+}
 
 // NewDataKey returns a new data key beside what its master key made of it.
 func NewDataKey(ctx context.Context, m Masters, master string) (wrapped []byte, err error) {
@@ -44,34 +60,22 @@ func NewDataKey(ctx context.Context, m Masters, master string) (wrapped []byte, 
 }
 
 // OpenDataKey unwraps a data key.
-func OpenDataKey(ctx context.Context, m Masters, master string, wrapped []byte) (*DataKey, error) {
+func OpenDataKey(ctx context.Context, m Masters, master string, wrapped []byte) (*Key, error) {
 	key, err := m.Unwrap(ctx, master, wrapped)
 	if err != nil {
 		return nil, err
 	}
-	aead, err := newAEAD(key)
-	return &DataKey{aead}, err
-}
-
-func newAEAD(key []byte) (cipher.AEAD, error) {
-	if len(key) != keyBytes {
-		return nil, fmt.Errorf("a key of %d bytes, want %d", len(key), keyBytes)
-	}
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		return nil, err
-	}
-	return cipher.NewGCMWithRandomNonce(block)
+	return NewKey(key)
 }
 
 // Overhead is by how many bytes Seal's result is longer than its text.
 const Overhead = 28
 
 // Seal appends the encrypted text to dst. bound is where it belongs: Open needs the same.
-func (k *DataKey) Seal(dst, text, bound []byte) []byte { return k.aead.Seal(dst, nil, text, bound) }
+func (k *Key) Seal(dst, text, bound []byte) []byte { return k.aead.Seal(dst, nil, text, bound) }
 
 // Open appends the text to dst, or returns ErrSealed.
-func (k *DataKey) Open(dst, sealed, bound []byte) ([]byte, error) {
+func (k *Key) Open(dst, sealed, bound []byte) ([]byte, error) {
 	out, err := k.aead.Open(dst, nil, sealed, bound)
 	if err != nil {
 		return nil, ErrSealed

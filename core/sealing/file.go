@@ -5,30 +5,23 @@ import (
 	"encoding/base64"
 	"fmt"
 	"os"
-	"runtime"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/penstock/penstock/core/vfs"
 )
 
 // File are master keys that stand in a file.
-type File struct {
-	keys map[string]master
-}
+type File struct{ keys map[string]*Key }
 
-type master struct{ key []byte }
+// maxFile is far more than master keys take.
+const maxFile = 1 << 20
 
 // OpenFile reads master keys: a YAML mapping of names, such as alias/main or a key's ARN, to 32 bytes in base64, or to
 // ${NAME} for an environment variable that holds them. The file must belong to its owner alone, but on Windows.
 func OpenFile(path string) (*File, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if mode := info.Mode().Perm(); mode&0o077 != 0 && runtime.GOOS != "windows" {
-		return nil, fmt.Errorf("%s: others may read it (mode %04o); chmod 600 it", path, mode)
-	}
-	text, err := os.ReadFile(path) //nolint:gosec // the user named it
+	text, err := vfs.ReadPrivate(path, maxFile)
 	if err != nil {
 		return nil, err
 	}
@@ -36,16 +29,18 @@ func OpenFile(path string) (*File, error) {
 	if err := yaml.Unmarshal(text, &named); err != nil {
 		return nil, fmt.Errorf("%s: want a mapping of names to keys in base64", path) // yaml's words could show a key
 	}
-	f := &File{keys: map[string]master{}}
+	f := &File{keys: map[string]*Key{}}
 	for name, value := range named {
 		if env, ok := strings.CutPrefix(value, "${"); ok {
 			value = os.Getenv(strings.TrimSuffix(env, "}"))
 		}
-		key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(value))
-		if err != nil || len(key) != keyBytes {
+		b, err := base64.StdEncoding.DecodeString(strings.TrimSpace(value))
+		if err == nil {
+			f.keys[name], err = NewKey(b)
+		}
+		if err != nil {
 			return nil, fmt.Errorf("%s: key %s is not %d bytes in base64; make one with: head -c 32 /dev/urandom | base64", path, name, keyBytes)
 		}
-		f.keys[name] = master{key}
 	}
 	if len(f.keys) == 0 {
 		return nil, fmt.Errorf("%s: it holds no key", path)
@@ -53,13 +48,12 @@ func OpenFile(path string) (*File, error) {
 	return f, nil
 }
 
-func (f *File) find(name string) (*DataKey, error) {
-	m, ok := f.keys[name]
+func (f *File) find(name string) (*Key, error) {
+	k, ok := f.keys[name]
 	if !ok {
 		return nil, fmt.Errorf("key %s: %w", name, ErrNoKey)
 	}
-	aead, err := newAEAD(m.key)
-	return &DataKey{aead}, err
+	return k, nil
 }
 
 // Wrap encrypts a data key.

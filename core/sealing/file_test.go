@@ -22,6 +22,7 @@ func TestAFileOfMasterKeys(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                    "holds no key",
 		"a: c2hvcnQ=":         "key a is not 32 bytes",
+		"a: " + one + "!":     "key a is not 32 bytes",
 		"a: [" + one + "]":    "want a mapping",
 		"a: ${PENSTOCK_NONE}": "key a is not 32 bytes",
 	} {

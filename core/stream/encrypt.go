@@ -54,7 +54,7 @@ type dataKeys struct {
 }
 
 type usedKey struct {
-	*sealing.DataKey
+	*sealing.Key
 	uses atomic.Int64 // by this process
 }
 
@@ -130,7 +130,7 @@ func (s *Store) dataKey(ctx context.Context, streamID string, n int64) (*usedKey
 	if err != nil {
 		return nil, fmt.Errorf("unwrap data key %d: %w", n, err)
 	}
-	k, _ := s.keys.by.LoadOrStore(at, &usedKey{DataKey: key})
+	k, _ := s.keys.by.LoadOrStore(at, &usedKey{Key: key})
 	return k.(*usedKey), nil
 }
 

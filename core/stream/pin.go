@@ -155,11 +155,7 @@ type Gap struct {
 
 // Gap is what cannot be read any more of the records after a sequence number; the empty one is before every record.
 func (s *Stream) Gap(ctx context.Context, id core.ShardID, after core.SequenceNumber) (Gap, error) {
-	v, err := s.view(ctx)
-	if err != nil {
-		return Gap{}, err
-	}
-	sh, err := v.shard(id)
+	v, sh, err := s.shardNow(ctx, id)
 	if err != nil {
 		return Gap{}, err
 	}

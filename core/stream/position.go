@@ -47,11 +47,7 @@ func AtTime(t time.Time) Position { return Position{kind: atTime, at: t} }
 // Find fixes a position of a shard, as it is now: it returns the sequence number to read after; empty is the trim
 // horizon. core.ErrInvalid says that a sequence number is another shard's, or none.
 func (s *Stream) Find(ctx context.Context, id core.ShardID, p Position) (core.SequenceNumber, error) {
-	v, err := s.view(ctx)
-	if err != nil {
-		return "", err
-	}
-	sh, err := v.shard(id)
+	v, sh, err := s.shardNow(ctx, id)
 	if err != nil {
 		return "", err
 	}
@@ -123,11 +119,7 @@ func (r rows) since(ms int64) int {
 
 // Last is the sequence number of the shard's last record; empty where it has none that is kept.
 func (s *Stream) Last(ctx context.Context, id core.ShardID) (core.SequenceNumber, error) {
-	v, err := s.view(ctx)
-	if err != nil {
-		return "", err
-	}
-	sh, err := v.shard(id)
+	v, sh, err := s.shardNow(ctx, id)
 	if err != nil {
 		return "", err
 	}
@@ -214,11 +206,7 @@ func (s *Stream) Owns(ctx context.Context, seq core.SequenceNumber) error {
 
 // Behind is how old a record of a shard is that arrived at a time, if others arrived after it; else 0.
 func (s *Stream) Behind(ctx context.Context, id core.ShardID, arrived time.Time) (time.Duration, error) {
-	v, err := s.view(ctx)
-	if err != nil {
-		return 0, err
-	}
-	sh, err := v.shard(id)
+	_, sh, err := s.shardNow(ctx, id)
 	if err != nil {
 		return 0, err
 	}
@@ -234,10 +222,6 @@ func (s *Stream) Behind(ctx context.Context, id core.ShardID, arrived time.Time)
 
 // Start is the sequence number before every record of a shard.
 func (s *Stream) Start(ctx context.Context, id core.ShardID) (core.SequenceNumber, error) {
-	v, err := s.view(ctx)
-	if err != nil {
-		return "", err
-	}
-	sh, err := v.shard(id)
+	_, sh, err := s.shardNow(ctx, id)
 	return sh.Start, err
 }

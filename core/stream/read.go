@@ -47,11 +47,7 @@ func (s *Stream) Reread(ctx context.Context, id core.ShardID, after core.Sequenc
 
 // reader returns a reader of the records after a sequence number, or from the trim horizon.
 func (s *Stream) reader(ctx context.Context, id core.ShardID, after core.SequenceNumber, horizon bool, opts shardlog.ReadOpts) (*Reader, error) {
-	v, err := s.view(ctx)
-	if err != nil {
-		return nil, err
-	}
-	sh, err := v.shard(id)
+	v, sh, err := s.shardNow(ctx, id)
 	if err != nil {
 		return nil, err
 	}

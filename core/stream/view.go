@@ -79,6 +79,16 @@ func (v *view) route(h core.HashKey) (int, error) {
 	return n, nil
 }
 
+// shardNow is a shard of the stream, and the view that it is in.
+func (s *Stream) shardNow(ctx context.Context, id core.ShardID) (*view, Shard, error) {
+	v, err := s.view(ctx)
+	if err != nil {
+		return nil, Shard{}, err
+	}
+	sh, err := v.shard(id)
+	return v, sh, err
+}
+
 // shard is one of the stream's shards.
 func (v *view) shard(id core.ShardID) (Shard, error) {
 	n, ok := v.at[id]

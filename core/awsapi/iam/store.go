@@ -1,14 +1,11 @@
 package iam
 
 import (
-	"fmt"
-	"io"
-	"os"
-	"runtime"
 	"sync"
 	"sync/atomic"
 
 	"github.com/penstock/penstock/core/awsapi/sigv4"
+	"github.com/penstock/penstock/core/vfs"
 )
 
 // maxFile is room for thousands of keys.
@@ -38,7 +35,7 @@ func Open(path string) (*Store, error) {
 func (s *Store) Reload() error {
 	s.reading.Lock()
 	defer s.reading.Unlock()
-	text, err := readPrivate(s.path)
+	text, err := vfs.ReadPrivate(s.path, maxFile)
 	if err != nil {
 		return err
 	}
@@ -58,30 +55,3 @@ func (s *Store) Key(accessKey string) (sigv4.Key, bool) {
 
 // Policy is what the holder of a key may do; nil, which allows nothing, when the key is gone since it was checked.
 func (s *Store) Policy(id sigv4.Identity) *Policy { return (*s.keys.Load())[id.AccessKey()].Policy }
-
-// readPrivate reads a file that nobody but its owner can read. The mode is that of the file that was opened, so it cannot
-// be another one by the time it is read.
-func readPrivate(path string) ([]byte, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = file.Close() }() // it was only read
-	info, err := file.Stat()
-	if err != nil {
-		return nil, err
-	}
-	switch mode := info.Mode(); {
-	case !mode.IsRegular():
-		return nil, fmt.Errorf("%s is not a file", path)
-	case runtime.GOOS != "windows" && mode.Perm()&0o077 != 0:
-		return nil, fmt.Errorf("%s holds secrets but has mode %04o, which lets others use it: chmod 600 %s", path, mode.Perm(), path)
-	case info.Size() > maxFile:
-		return nil, fmt.Errorf("%s has %d bytes, more than %d", path, info.Size(), maxFile)
-	}
-	text, err := io.ReadAll(io.LimitReader(file, maxFile+1))
-	if err == nil && len(text) > maxFile {
-		err = fmt.Errorf("%s grew past %d bytes while it was read", path, maxFile)
-	}
-	return text, err
-}
