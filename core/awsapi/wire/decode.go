@@ -67,6 +67,14 @@ func (d *decoder) document(into any) error {
 	return d.end()
 }
 
+// next reads the name of an object's next member; more is false at its end.
+func (d *decoder) next() (name []byte, more bool, err error) {
+	if more, err = d.more(); err == nil && more {
+		name, err = d.name()
+	}
+	return name, more, err
+}
+
 // structure reads an object. A struct has at most 64 members.
 func (d *decoder) structure(s *shape, v reflect.Value) error {
 	if err := d.object(); err != nil {
@@ -74,16 +82,12 @@ func (d *decoder) structure(s *shape, v reflect.Value) error {
 	}
 	var seen uint64
 	for {
-		more, err := d.more()
+		name, more, err := d.next()
 		if err != nil {
 			return err
 		}
 		if !more {
 			break
-		}
-		name, err := d.name()
-		if err != nil {
-			return err
 		}
 		n, known := s.byName[string(name)]
 		if !known {
@@ -235,16 +239,12 @@ func (d *decoder) entries(f *field, l *limits, to reflect.Value) error {
 	}
 	m := map[string]string{}
 	for {
-		more, err := d.more()
+		name, more, err := d.next()
 		if err != nil {
 			return err
 		}
 		if !more {
 			break
-		}
-		name, err := d.name()
-		if err != nil {
-			return err
 		}
 		if len(m) == maxItems {
 			return d.at(syntax("more than %d entries", maxItems))
