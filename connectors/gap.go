@@ -34,23 +34,20 @@ func (p *Progress) lose(g Gap) {
 	if len(p.Lost) <= maxGaps {
 		return
 	}
-	if a, b := p.Lost[0], p.Lost[1]; len(p.unproven()) == len(p.Lost) {
+	if a, b := p.Lost[0], p.Lost[1]; len(p.Unproven()) == len(p.Lost) {
 		p.Lost[1] = Gap{From: a.From, Through: b.Through}
 	}
 	p.Lost = p.Lost[1:]
 }
 
-// unproven are the gaps that no manifest names yet.
-func (p *Progress) unproven() []Gap {
+// Unproven are the gaps of a shard that no manifest names yet: the next one does.
+func (p *Progress) Unproven() []Gap {
 	i := slices.IndexFunc(p.Lost, func(g Gap) bool { return g.From.Compare(p.ProofFrom) >= 0 })
 	if i < 0 {
 		return nil
 	}
 	return p.Lost[i:]
 }
-
-// Unproven are the gaps of a shard that no manifest names yet: the next one does.
-func (p Progress) Unproven() []Gap { return p.unproven() }
 
 // skip moves a shard's checkpoint past a gap, through its lease. end says that nothing comes after it.
 func (p *planner) skip(ctx context.Context, at place, shard core.ShardID, gap Gap, end bool, l *lease.Lease) error {

@@ -168,7 +168,7 @@ func (s *session) attach(ctx context.Context, shard Shard) (r *reading, ok bool,
 	}
 	return &reading{
 		shard: shard, lease: l,
-		place: place{source: src, from: prog.Checkpoint, proofFrom: prog.ProofFrom, carried: prog.Carried, lost: prog.unproven()},
+		place: place{source: src, from: prog.Checkpoint, proofFrom: prog.ProofFrom, carried: prog.Carried, lost: prog.Unproven()},
 	}, !prog.Ended, nil
 }
 
