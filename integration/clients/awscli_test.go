@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/penstock/penstock/integration/servetest"
 )
 
 // alone runs a shell in a network of its own, in which the ports that the documentation names are free.
@@ -26,8 +28,7 @@ func TestTheWalkThroughOfTheKinesisAPI(t *testing.T) {
 	require.NoError(t, err)
 	walk := regexp.MustCompile("(?s)```\n(.*?)```").FindSubmatch(page)
 	require.NotNil(t, walk)
-	penstock, err := binary()
-	require.NoError(t, err)
+	penstock := servetest.Command(t)
 	dir := t.TempDir()
 	script := filepath.Join(dir, "walk")
 	require.NoError(t, os.WriteFile(script, []byte("trap 'kill %1; wait %1' EXIT\n"+string(walk[1])+"penstock tail clicks\n"), 0o600))

@@ -11,13 +11,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/penstock/penstock/integration/servers"
+	"github.com/penstock/penstock/integration/servetest"
 )
 
 // TestGo is the client that other tests read with: it tells the same as every client program does.
 func TestGo(t *testing.T) {
 	servers.Need(t, "server with AWS's SDK for Go")
 	n, _ := size(t)
-	records, c, stream, began := corpus(n), sdk(serve(t)), aws.String("clicks"), time.Now()
+	records, c, stream, began := corpus(n), servetest.New(t).Client(), aws.String("clicks"), time.Now()
 	_, err := c.CreateStream(t.Context(), &kinesis.CreateStreamInput{StreamName: stream, ShardCount: aws.Int32(4)})
 	require.NoError(t, err)
 	out, err := kinesis.NewStreamExistsWaiter(c, func(o *kinesis.StreamExistsWaiterOptions) { o.MinDelay = 100 * time.Millisecond }).

@@ -23,6 +23,7 @@ import (
 
 	"github.com/penstock/penstock/core"
 	"github.com/penstock/penstock/integration/servers"
+	"github.com/penstock/penstock/integration/servetest"
 )
 
 // worker is one of the Kinesis Client Library, in a process of its own.
@@ -81,8 +82,8 @@ func TestKCL(t *testing.T) {
 	jars, err := servers.Jars(t.Context(), filepath.Join("java", "kcl", "pom.xml"))
 	require.NoError(t, err)
 	const records = 20_000
-	endpoint, leases := serve(t), servers.DynamoDBFor(t).Endpoint
-	c := sdk(endpoint)
+	server, leases := servetest.New(t), servers.DynamoDBFor(t).Endpoint
+	c := server.Client()
 	_, err = c.CreateStream(t.Context(), &kinesis.CreateStreamInput{StreamName: aws.String("clicks"), ShardCount: aws.Int32(4)})
 	require.NoError(t, err)
 	require.NoError(t, kinesis.NewStreamExistsWaiter(c).Wait(t.Context(), &kinesis.DescribeStreamInput{StreamName: aws.String("clicks")}, time.Minute))
@@ -98,9 +99,9 @@ func TestKCL(t *testing.T) {
 		}
 	}
 	put(0, records/2)
-	workers := []*worker{startWorker(t, jars, endpoint, leases, "worker-1")} // two at once would trip over each other's new tables
+	workers := []*worker{startWorker(t, jars, server.Endpoint, leases, "worker-1")} // two at once would trip over each other's new tables
 	waitFor(t, workers, records/2)
-	workers = append(workers, startWorker(t, jars, endpoint, leases, "worker-2"))
+	workers = append(workers, startWorker(t, jars, server.Endpoint, leases, "worker-2"))
 	at := records / 2
 	for ; at < records*9/10 && len(workers[1].processed(t)) == 0; at += 100 { // while shards pass from one to the other
 		put(at, at+100)

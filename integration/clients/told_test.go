@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/penstock/penstock/core"
+	"github.com/penstock/penstock/integration/servetest"
 )
 
 // got is a record that a client read.
@@ -37,16 +38,16 @@ type told struct {
 func roundTrip(t *testing.T, classes []string, program string, args ...string) {
 	t.Helper()
 	n, old := size(t)
-	records, endpoint := corpus(n), serve(t)
+	records, server := corpus(n), servetest.New(t)
 	out := filepath.Join(t.TempDir(), "told")
 	began := time.Now()
-	cmd := exec.CommandContext(t.Context(), program, append(args, endpoint, "clicks", write(t, records), out, old)...) //nolint:gosec // the tests' own
+	cmd := exec.CommandContext(t.Context(), program, append(args, server.Endpoint, "clicks", write(t, records), out, old)...) //nolint:gosec // the tests' own
 	text, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", text)
 	t.Logf("%s", text)
 	v := tellings(t, out)
 	v.check(t, records, began)
-	c := sdk(endpoint)
+	c := server.Client()
 	for shard, rows := range v.read["trim"] {
 		want := drain(t, c, iterator(t, c, shard, kinesis.GetShardIteratorInput{ShardIteratorType: types.ShardIteratorTypeTrimHorizon}))
 		require.True(t, slices.Equal(want, rows), "%s is to another client another one", shard)

@@ -23,6 +23,7 @@ import (
 	"golang.org/x/net/http2/hpack"
 
 	"github.com/penstock/penstock/integration/servers"
+	"github.com/penstock/penstock/integration/servetest"
 )
 
 const (
@@ -32,7 +33,7 @@ const (
 
 // beset is a server that is being put to while it is attacked, and whose memory is watched.
 type beset struct {
-	*server
+	*servetest.Server
 	sdk  *kinesis.Client
 	puts atomic.Int64
 	fail atomic.Pointer[error]
@@ -43,8 +44,8 @@ type beset struct {
 func besiege(t *testing.T, flags ...string) *beset {
 	t.Helper()
 	servers.Need(t, "penstock")
-	b := &beset{server: newServer(t, flags...)}
-	b.sdk = b.client()
+	b := &beset{Server: servetest.New(t, flags...)}
+	b.sdk = b.Client()
 	_, err := b.sdk.CreateStream(t.Context(), &kinesis.CreateStreamInput{StreamName: aws.String("normal"), ShardCount: aws.Int32(1)})
 	require.NoError(t, err)
 	require.Eventually(t, func() bool { return b.put(t.Context()) == nil }, patience, 50*time.Millisecond)
@@ -57,7 +58,7 @@ func besiege(t *testing.T, flags ...string) *beset {
 	}
 	_, err = b.sdk.PutRecords(t.Context(), large)
 	require.NoError(t, err)
-	b.base, err = b.rss()
+	b.base, err = rss(b.PID())
 	require.NoError(t, err)
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan struct{})
@@ -69,7 +70,7 @@ func besiege(t *testing.T, flags ...string) *beset {
 				return
 			}
 			b.puts.Add(1)
-			if now, err := b.rss(); err == nil {
+			if now, err := rss(b.PID()); err == nil {
 				b.most.Store(max(b.most.Load(), now))
 			}
 		}
@@ -110,7 +111,7 @@ func (b *beset) goesOn(t *testing.T) {
 
 func TestResourceBombsAreRefused(t *testing.T) {
 	b := besiege(t, "--shard-limit", "100")
-	n := &node{url: b.endpoint}
+	n := &node{url: b.Endpoint}
 	deep := func(open, end string) []byte {
 		return []byte(`{"StreamName":"a","x":` + strings.Repeat(open, 200_000) + strings.Repeat(end, 200_000) + `}`)
 	}
@@ -229,7 +230,7 @@ const head = "POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent
 func (b *beset) dial(t *testing.T) net.Conn {
 	t.Helper()
 	var d net.Dialer
-	c, err := d.DialContext(t.Context(), "tcp", b.address())
+	c, err := d.DialContext(t.Context(), "tcp", b.Address())
 	require.NoError(t, err)
 	return c
 }

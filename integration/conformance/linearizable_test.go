@@ -15,6 +15,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/stretchr/testify/require"
+
+	"github.com/penstock/penstock/integration/servetest"
 )
 
 // perServer is how many histories one data directory sees.
@@ -35,15 +37,15 @@ func TestHistoriesAreLinearizable(t *testing.T) {
 			*to = n
 		}
 	}
-	var s *server
+	var s *servetest.Server
 	var sum tally
 	for i := range histories {
 		if i%perServer == 0 {
 			if s != nil {
-				s.kill()
-				require.NoError(t, os.RemoveAll(s.dir))
+				s.Kill()
+				require.NoError(t, os.RemoveAll(s.Dir))
 			}
-			s = newServer(t, "--state-delay", "0s")
+			s = servetest.New(t, "--state-delay", "0s")
 		}
 		sum.one(t, s, uint64(seed+i)) //nolint:gosec // not negative
 	}
@@ -56,10 +58,10 @@ func TestHistoriesAreLinearizable(t *testing.T) {
 type tally struct{ ops, unanswered, acked, read, gets, shards, kills int }
 
 // one runs a history and checks it.
-func (v *tally) one(t *testing.T, s *server, seed uint64) {
+func (v *tally) one(t *testing.T, s *servetest.Server, seed uint64) {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(seed, 17))
-	h := &history{sdk: s.client(), name: fmt.Sprintf("history-%d", seed), began: time.Now(), puts: map[string]*putOp{}}
+	h := &history{sdk: s.Client(), name: fmt.Sprintf("history-%d", seed), began: time.Now(), puts: map[string]*putOp{}}
 	_, err := h.sdk.CreateStream(t.Context(), &kinesis.CreateStreamInput{StreamName: &h.name, ShardCount: aws.Int32(2)})
 	require.NoError(t, err)
 	ctx, stop := context.WithTimeout(t.Context(), 2*time.Minute)
@@ -76,10 +78,10 @@ func (v *tally) one(t *testing.T, s *server, seed uint64) {
 		case <-time.After(time.Duration(rng.IntN(400)) * time.Millisecond):
 		case <-ctx.Done():
 		}
-		s.kill()
+		s.Kill()
 		v.kills++
 		h.up.Lock()
-		s.start(t, s.address())
+		s.Restart(t)
 		h.up.Unlock()
 	}
 	wg.Wait()

@@ -1,0 +1,125 @@
+// Package servetest runs penstock serve as a process of its own, for tests of what clients meet.
+package servetest
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+	"github.com/stretchr/testify/require"
+
+	"github.com/penstock/penstock/core/kinesisapi/kinesistest"
+)
+
+// built is the folder of the command, once it is built.
+var built string
+
+var build = sync.OnceValues(func() (string, error) {
+	var err error
+	if built, err = os.MkdirTemp("", "penstock-serve-"); err != nil {
+		return "", err
+	}
+	path := filepath.Join(built, "penstock")
+	out, err := exec.Command("go", "build", "-o", path, "github.com/penstock/penstock/cmd/penstock").CombinedOutput() //nolint:gosec // a path made here
+	if err != nil {
+		return "", errors.Join(err, errors.New(string(out)))
+	}
+	return path, nil
+})
+
+// Command is the path of the command, which is built once for all tests of a package.
+func Command(t *testing.T) string {
+	t.Helper()
+	path, err := build()
+	require.NoError(t, err)
+	return path
+}
+
+// Main runs a package's tests and takes away what was built for them. It returns the exit code.
+func Main(m *testing.M) int {
+	code := m.Run()
+	if built != "" {
+		_ = os.RemoveAll(built) // a temporary folder
+	}
+	return code
+}
+
+// Server is a process that serves a data directory. It can be killed and started again.
+type Server struct {
+	Dir      string // where it runs, with its data directory
+	Endpoint string // http://127.0.0.1:port
+	flags    []string
+	cmd      *exec.Cmd
+	ended    chan struct{}
+}
+
+// New starts a server over a data directory of its own, which lasts as long as the test.
+func New(t *testing.T, flags ...string) *Server {
+	t.Helper()
+	s := &Server{Dir: t.TempDir(), flags: flags}
+	s.start(t, "127.0.0.1:0")
+	t.Cleanup(s.Kill)
+	return s
+}
+
+// Restart starts a server that was killed, at the address that it had.
+func (s *Server) Restart(t *testing.T) {
+	t.Helper()
+	s.start(t, s.Address())
+}
+
+// serving is what the server logs when it takes requests.
+var serving = regexp.MustCompile(`msg=serving endpoint=(\S+)`)
+
+func (s *Server) start(t *testing.T, listen string) {
+	t.Helper()
+	s.cmd = exec.Command(Command(t), append([]string{"serve", "--auth", "none", "--listen", listen}, s.flags...)...) //nolint:gosec,noctx // the binary built above, which Kill ends
+	s.cmd.Dir = s.Dir
+	said, err := s.cmd.StderrPipe()
+	require.NoError(t, err)
+	require.NoError(t, s.cmd.Start())
+	endpoint := make(chan string, 1)
+	s.ended = make(chan struct{})
+	go func() {
+		defer close(s.ended)
+		lines := bufio.NewScanner(said)
+		for lines.Scan() {
+			t.Log("server: " + lines.Text())
+			if m := serving.FindStringSubmatch(lines.Text()); m != nil {
+				endpoint <- m[1]
+			}
+		}
+		_, _ = io.Copy(io.Discard, said) // a line too long for lines; the server must not wait for its reader
+		_ = s.cmd.Wait()                 // killed
+	}()
+	select {
+	case s.Endpoint = <-endpoint:
+	case <-s.ended:
+		require.Fail(t, "the server ended at once")
+	case <-time.After(time.Minute):
+		require.Fail(t, "the server does not say that it serves")
+	}
+}
+
+// Kill ends the process as a crash would, and waits until it has.
+func (s *Server) Kill() {
+	_ = s.cmd.Process.Kill() // it may have ended
+	<-s.ended
+}
+
+// PID is the id of the process.
+func (s *Server) PID() int { return s.cmd.Process.Pid }
+
+// Address is where the server listens.
+func (s *Server) Address() string { return s.Endpoint[len("http://"):] }
+
+// Client is AWS's SDK for Go at the server. It tries once.
+func (s *Server) Client() *kinesis.Client { return kinesistest.Client(s.Endpoint, "key", "secret") }
