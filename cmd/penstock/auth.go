@@ -14,6 +14,7 @@ import (
 	"github.com/penstock/penstock/core/awsapi"
 	"github.com/penstock/penstock/core/awsapi/access"
 	"github.com/penstock/penstock/core/awsapi/iam"
+	"github.com/penstock/penstock/core/controlapi"
 	"github.com/penstock/penstock/core/kinesisapi"
 	"github.com/penstock/penstock/core/sealing"
 )
@@ -42,12 +43,12 @@ func masterKeys(path string) (sealing.Masters, error) {
 }
 
 // guards decide what callers of the services may do.
-type guards struct{ kinesis, cloudwatch awsapi.Guard }
+type guards struct{ kinesis, cloudwatch, control awsapi.Guard }
 
 // guards are those that the flags ask for. The caller holds the data directory.
 func (c serveConfig) guards(ctx context.Context, h *host, api *kinesisapi.API, out io.Writer) (guards, error) {
 	if c.auth == authNone {
-		return guards{awsapi.Anyone, awsapi.Anyone}, nil
+		return guards{awsapi.Anyone, awsapi.Anyone, awsapi.Anyone}, nil
 	}
 	path := c.auth
 	if path == "" {
@@ -63,8 +64,11 @@ func (c serveConfig) guards(ctx context.Context, h *host, api *kinesisapi.API, o
 	go reloadKeys(ctx, h, keys)
 	of := access.Config{Region: c.api.Region, Service: "kinesis", Account: c.api.Account, Policy: api.Policy}
 	kinesis := access.New(keys, of)
-	of.Service, of.Policy = "monitoring", nil // nothing of CloudWatch's has a policy of its own
-	return guards{kinesis, access.New(keys, of)}, nil
+	of.Policy = nil // only streams and consumers have policies of their own
+	of.Service = "monitoring"
+	cloudwatch := access.New(keys, of)
+	of.Service = controlapi.Name
+	return guards{kinesis, cloudwatch, access.New(keys, of)}, nil
 }
 
 // firstKey makes the credentials file where there is none yet, and says its key once.

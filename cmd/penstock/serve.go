@@ -16,6 +16,7 @@ import (
 
 	"github.com/penstock/penstock/core/awsapi"
 	"github.com/penstock/penstock/core/cloudwatchapi"
+	"github.com/penstock/penstock/core/controlapi"
 	"github.com/penstock/penstock/core/kinesisapi"
 	"github.com/penstock/penstock/core/memory"
 	"github.com/penstock/penstock/core/stream/limit"
@@ -120,9 +121,7 @@ func (a *app) serveOn(ctx context.Context, c serveConfig, l net.Listener, h *hos
 	if err != nil {
 		return err
 	}
-	streams := awsapi.New(api.Service(), awsapi.Config{Guard: guards.kinesis, Memory: h.budget, Log: h.log})
-	figures := cloudwatchapi.New(cloudwatchapi.Config{Guard: guards.cloudwatch, Memory: h.budget, Log: h.log, Observe: h.metrics.CloudWatch()})
-	server := awsapi.HTTPServer(localOnly(c.auth == authNone, byService(streams, figures)), h.log)
+	server := awsapi.HTTPServer(localOnly(c.auth == authNone, c.services(h, api, guards)), h.log)
 	server.RegisterOnShutdown(api.EndSubscriptions)
 	g, running := errgroup.WithContext(ctx)
 	g.Go(func() error {
@@ -164,14 +163,21 @@ func (a *app) serveOn(ctx context.Context, c serveConfig, l net.Listener, h *hos
 
 func loopback(l net.Listener) bool { return l.Addr().(*net.TCPAddr).IP.IsLoopback() }
 
-// byService hands each request to the service that it is for.
-func byService(streams, figures http.Handler) http.Handler {
+// services hands each request to the service that it is for.
+func (c *serveConfig) services(h *host, api *kinesisapi.API, g guards) http.Handler {
+	streams := awsapi.New(api.Service(), awsapi.Config{Guard: g.kinesis, Memory: h.budget, Log: h.log})
+	figures := cloudwatchapi.New(cloudwatchapi.Config{Guard: g.cloudwatch, Memory: h.budget, Log: h.log, Observe: h.metrics.CloudWatch()})
+	rows := awsapi.New(controlapi.Service(h.node.Control, controlapi.Config{Region: c.api.Region, Account: c.api.Account}),
+		awsapi.Config{Guard: g.control, Memory: h.budget, Log: h.log})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if cloudwatchapi.Match(r) {
+		switch {
+		case controlapi.Match(r):
+			rows.ServeHTTP(w, r)
+		case cloudwatchapi.Match(r):
 			figures.ServeHTTP(w, r)
-			return
+		default:
+			streams.ServeHTTP(w, r)
 		}
-		streams.ServeHTTP(w, r)
 	})
 }
 
