@@ -20,6 +20,8 @@ type process struct {
 	env     []string
 	dir     string // where it runs; here without it
 	ready   func(ctx context.Context) error
+	// unprivileged: it refuses to run as root. It has a process group of its own then.
+	unprivileged bool
 
 	cmd  *exec.Cmd
 	log  *tail
@@ -36,6 +38,9 @@ func (p *process) start(ctx context.Context) error {
 	p.cmd.Env = append(os.Environ(), p.env...)
 	p.cmd.Dir = p.dir
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
+	if p.unprivileged {
+		unprivileged(p.cmd)
+	}
 	if err := p.cmd.Start(); err != nil {
 		return fmt.Errorf("start %s: %w", p.program, err)
 	}
@@ -79,6 +84,12 @@ func answers(ctx context.Context, endpoint string) error {
 // kill ends the server as a power cut would, and waits.
 func (p *process) kill() {
 	_ = p.cmd.Process.Kill() // it may have ended
+	<-p.done
+}
+
+// killGroup ends an unprivileged server with all its processes, and waits.
+func (p *process) killGroup() {
+	killGroup(p.cmd)
 	<-p.done
 }
 
