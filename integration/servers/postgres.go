@@ -84,7 +84,7 @@ func (p *Postgres) Log() string { return p.proc.log.String() }
 func PostgresFor(t *testing.T, settings ...string) *Postgres {
 	t.Helper()
 	Need(t, "PostgreSQL")
-	dir, err := os.MkdirTemp("", "penstock") // t.TempDir is only for its owner
+	dir, err := os.MkdirTemp("", "penstock") //nolint:usetesting // others may not enter the folder above that of t.TempDir
 	if err != nil {
 		t.Fatal(err)
 	}
