@@ -93,6 +93,26 @@ func (b Batch) SequenceOf(i int) SequenceNumber {
 	return b.Sequences.At(b.Handles().Value(i), int64(b.Arrivals().Value(i)))
 }
 
+// HeldBytes is how many bytes of memory the columns of a record hold, with the room that builders left behind them.
+func HeldBytes(rec arrow.Record) (n int64) {
+	for _, c := range rec.Columns() {
+		n += heldBytes(c.Data())
+	}
+	return n
+}
+
+func heldBytes(d arrow.ArrayData) (n int64) {
+	for _, b := range d.Buffers() {
+		if b != nil {
+			n += int64(cap(b.Buf()))
+		}
+	}
+	for _, child := range d.Children() {
+		n += heldBytes(child)
+	}
+	return n
+}
+
 // HiddenFields are the fields of the hidden columns.
 func HiddenFields() []arrow.Field {
 	return []arrow.Field{

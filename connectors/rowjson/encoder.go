@@ -29,3 +29,7 @@ func New(rec arrow.Record) (*Encoder, error) {
 
 // Append appends row i, without a line break.
 func (e *Encoder) Append(dst []byte, i int) []byte { return appendObject(dst, e.cols, i) }
+
+// Values returns what appends the JSON form of value i of one column, which is not null; core.ErrInvalid where the
+// column's type has none.
+func Values(a arrow.Array) (func(dst []byte, i int) []byte, error) { return appenderOf(a) }

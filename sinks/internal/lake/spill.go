@@ -82,7 +82,7 @@ func (s *Staging) putAside(ctx context.Context) error {
 
 // bytes is about how much memory the rows take.
 func (p picked) bytes() int64 {
-	n := bytesOf(p.batch)
+	n := core.HeldBytes(p.batch)
 	if p.rows != nil {
 		n = n * int64(len(p.rows)) / p.batch.NumRows()
 	}

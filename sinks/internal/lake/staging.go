@@ -86,7 +86,7 @@ func (s *Staging) Add(ctx context.Context, b core.Batch, v *connectors.Verdicts)
 	if len(parts) == 0 {
 		return nil
 	}
-	size := bytesOf(b.Rows)
+	size := core.HeldBytes(b.Rows)
 	for _, p := range parts {
 		if p.file == nil {
 			p.file = s.named(p)
@@ -128,28 +128,6 @@ func (s *Staging) Fit(b core.Batch) error {
 		p.rows = p.rows[:0]
 	}
 	return err
-}
-
-// bytesOf is how many bytes the buffers of a batch have.
-func bytesOf(rec arrow.Record) int64 {
-	var n int64
-	for _, c := range rec.Columns() {
-		n += dataSize(c.Data())
-	}
-	return n
-}
-
-func dataSize(d arrow.ArrayData) int64 {
-	var n int64
-	for _, b := range d.Buffers() {
-		if b != nil {
-			n += int64(cap(b.Buf())) // builders leave room behind what they made
-		}
-	}
-	for _, child := range d.Children() {
-		n += dataSize(child)
-	}
-	return n
 }
 
 // release gives up the batches that were kept.
