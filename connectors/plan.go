@@ -24,6 +24,15 @@ type Plan struct {
 	Rejects     []Reject   `json:"rejects,omitempty"` // once decided
 }
 
+// rejected is how many rows of each shard the destination refused.
+func (p *Plan) rejected() map[core.ShardID]int64 {
+	out := map[core.ShardID]int64{}
+	for _, r := range p.Rejects {
+		out[r.Shard]++
+	}
+	return out
+}
+
 // PlanSpan is the part of one shard that a plan covers, and what became of its rows.
 type PlanSpan struct {
 	Source  string              `json:"source"` // Source.ID

@@ -173,10 +173,7 @@ func (p *planner) complete(ctx context.Context, number int64) error {
 		if !p.without.planRow {
 			t.Checks = []control.Check{{Key: row.Key, Version: row.Version}}
 		}
-		rejected := map[core.ShardID]int64{}
-		for _, r := range plan.Rejects {
-			rejected[r.Shard]++
-		}
+		rejected := plan.rejected()
 		for _, span := range plan.Spans {
 			srow, prog, err := loadRow[Progress](ctx, p.store, p.keys.shard(p.incarnation, span.Source, span.Shard))
 			if err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/penstock/penstock/pipelines"
 	"github.com/penstock/penstock/sinks/file"
+	"github.com/penstock/penstock/sinks/postgres"
 	"github.com/penstock/penstock/sinks/s3"
 	"github.com/penstock/penstock/transforms/cast"
 	"github.com/penstock/penstock/transforms/compute"
@@ -42,6 +43,7 @@ func registry() *pipelines.Registry {
 	transform(r, "parse_timestamp", func(c parsetimestamp.Config) (*parsetimestamp.Transform, error) { return parsetimestamp.New(c) })
 	transform(r, "rename", rename.New)
 	pipelines.AddSink(r, "file", file.Open)
+	pipelines.AddSink(r, "postgres", postgres.Open)
 	pipelines.AddSink(r, "s3", s3.Open)
 	return r
 }

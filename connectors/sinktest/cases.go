@@ -2,6 +2,7 @@ package sinktest
 
 import (
 	"context"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -134,8 +135,29 @@ func keepsValues(t *testing.T, to Target) {
 		`{"geo":{"tags":["a",null,""]}}`,
 	}}
 	s := to.Open(t)
-	publish(t, s, 1, r)
-	got, want := to.Rows(t), sorted(r)
+	var refused []string
+	st := stage(t, s, 1, r)
+	require.NoError(t, st.Publish(t.Context(), plan(flushOf(1), outputs(t, st), r), func(_ context.Context, rejects []connectors.Reject) ([]connectors.Reject, error) {
+		for _, reject := range rejects {
+			require.NotEmpty(t, reject.Code)
+			require.NotEmpty(t, reject.Reason)
+			n, err := strconv.Atoi(string(reject.Seq))
+			require.NoError(t, err)
+			refused = append(refused, r.lines[n-1])
+		}
+		return rejects, nil
+	}))
+	require.NoError(t, st.Discard())
+	got, want := to.Rows(t), []string{}
+	var wrong []string
+	for _, line := range sorted(r) {
+		if to.Refuses != nil && to.Refuses(line) {
+			wrong = append(wrong, line)
+		} else {
+			want = append(want, line)
+		}
+	}
+	require.ElementsMatch(t, wrong, refused)
 	require.Len(t, got, len(want))
 	for i := range got { // {} and null differ in a file, but not in every destination
 		got[i] = leaner(t, got[i])

@@ -23,6 +23,8 @@ type Target struct {
 	Open func(t *testing.T) connectors.Sink
 	// Rows reads every row that a reader of the destination sees, as JSON objects; key order and nulls do not matter.
 	Rows func(t *testing.T) []string
+	// Refuses reports whether the destination cannot hold a row, a JSON object. nil: it holds every one.
+	Refuses func(line string) bool
 }
 
 // Run runs the suite. target makes a new, empty destination for each case.

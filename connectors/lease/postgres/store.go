@@ -18,7 +18,7 @@ import (
 // Config says where the rows are.
 type Config struct {
 	Pool   *pgxpool.Pool
-	Schema string // that has the table, made if it is not there. Default penstock
+	Schema string // that has the table, made if it is not there. Default _penstock
 	// Unreachable is told of each try that failed and will be made again. May be nil.
 	Unreachable func(attempt int, wait time.Duration, err error)
 }
@@ -34,7 +34,7 @@ type Store struct {
 // Open makes the table if it is not there.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if cfg.Schema == "" {
-		cfg.Schema = "penstock"
+		cfg.Schema = "_penstock"
 	}
 	if cfg.Unreachable == nil {
 		cfg.Unreachable = func(int, time.Duration, error) {}

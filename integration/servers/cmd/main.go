@@ -28,6 +28,15 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	switch {
 	case len(args) == 1 && args[0] == "fetch":
 		return servers.Fetch(ctx)
+	case len(args) == 2 && args[0] == "postgres":
+		p, err := servers.StartPostgres(ctx, args[1])
+		if err != nil {
+			return err
+		}
+		defer p.Kill()
+		_, _ = fmt.Fprintf(out, "export DATABASE_URL='%s'\n", p.URL)
+		<-ctx.Done()
+		return nil
 	case len(args) == 3 && slices.Contains(servers.S3Names(), args[0]):
 		s, err := servers.StartS3(ctx, args[0], args[1])
 		if err != nil {
@@ -41,5 +50,5 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		<-ctx.Done()
 		return nil
 	}
-	return errors.New("usage: fetch, or minio|versitygw FOLDER BUCKET")
+	return errors.New("usage: fetch, postgres FOLDER, or minio|versitygw FOLDER BUCKET")
 }

@@ -84,8 +84,11 @@ var pairs = []struct {
 	{text, "bool", `["true", "t"]`, []string{"true", "true"}},
 	{text, "jsonb", `["{\"a\": [1]}"]`, []string{`{"a": [1]}`}},
 	{text, "mood", `["happy"]`, []string{"happy"}},
-	{arrow.StructOf(arrow.Field{Name: "a", Type: int64s, Nullable: true}, arrow.Field{Name: "b", Type: text, Nullable: true}), "jsonb",
-		`[{"a": 9007199254740993, "b": "x"}, {"a": null, "b": null}, null]`, []string{`{"a": 9007199254740993, "b": "x"}`, "{}", "-"}},
+	{
+		arrow.StructOf(arrow.Field{Name: "a", Type: int64s, Nullable: true}, arrow.Field{Name: "b", Type: text, Nullable: true}), "jsonb",
+		`[{"a": 9007199254740993, "b": "x"}, {"a": null, "b": null}, null]`,
+		[]string{`{"a": 9007199254740993, "b": "x"}`, "{}", "-"},
+	},
 	{arrow.StructOf(arrow.Field{Name: "a", Type: int64s, Nullable: true}), "text", `[{"a": 1}]`, []string{`{"a":1}`}},
 	{arrow.ListOf(int64s), "bigint[]", `[[1, null, 3], [], null]`, []string{"{1,NULL,3}", "{}", "-"}},
 	{arrow.ListOf(text), "text[]", `[["a,b", "\"", ""], ["a\u0000"]]`, []string{`{"a,b","\"",""}`, "!element 0: PostgreSQL stores no"}},

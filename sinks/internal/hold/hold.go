@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
@@ -32,6 +33,7 @@ type Rows struct {
 // piece is a batch on disk.
 type piece struct {
 	core.Batch // without its rows
+	rows       int64
 	at         scratch.Piece
 }
 
@@ -73,7 +75,7 @@ func (r *Rows) Spill() error {
 			return fmt.Errorf("put rows on disk: %w", err)
 		}
 		r.held -= core.HeldBytes(b.Rows)
-		r.piece = append(r.piece, piece{b.WithRows(nil), at})
+		r.piece = append(r.piece, piece{b.WithRows(nil), b.NumRows(), at})
 		b.Release()
 		r.batch = r.batch[1:]
 	}
@@ -104,26 +106,54 @@ func (r *Rows) put(b core.Batch) (scratch.Piece, error) {
 	return r.aside.Put(text.Bytes())
 }
 
-// Each calls f with each batch, which f borrows, in the order in which they were added. It may be called again.
-func (r *Rows) Each(ctx context.Context, f func(core.Batch) error) error {
-	for _, p := range r.piece {
-		if err := errors.Join(ctx.Err(), r.recall(p, f)); err != nil {
-			return err
-		}
-	}
-	for _, b := range r.batch {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if err := f(b); err != nil {
-			return err
-		}
-	}
-	return nil
+// Part is rows of a batch, which whoever is shown it borrows.
+type Part struct {
+	core.Batch
+	From, To int   // of the batch's rows: From is the first, To is behind the last
+	At       int64 // how many rows were added before the first one
 }
 
+// All shows all rows; see Between.
+func (r *Rows) All(ctx context.Context) iter.Seq2[Part, error] { return r.Between(ctx, 0, r.count) }
+
+// Between shows the rows from the one that lo rows were added before to, and without, the one that hi were, in the order in
+// which they were added. An error is the last that it shows. It may be called again.
+func (r *Rows) Between(ctx context.Context, lo, hi int64) iter.Seq2[Part, error] {
+	return func(yield func(Part, error) bool) {
+		at := int64(0)
+		part := func(b core.Batch) Part {
+			return Part{b, int(max(0, lo-at)), int(min(b.NumRows(), hi-at)), max(at, lo)}
+		}
+		for _, p := range r.piece {
+			if at+p.rows > lo && at < hi {
+				if err := errors.Join(ctx.Err(), r.recall(p, func(b core.Batch) bool { return yield(part(b), nil) })); err != nil {
+					if !errors.Is(err, errStopped) {
+						yield(Part{}, err)
+					}
+					return
+				}
+			}
+			at += p.rows
+		}
+		for _, b := range r.batch {
+			if at+b.NumRows() > lo && at < hi {
+				if err := ctx.Err(); err != nil {
+					yield(Part{}, err)
+					return
+				}
+				if !yield(part(b), nil) {
+					return
+				}
+			}
+			at += b.NumRows()
+		}
+	}
+}
+
+var errStopped = errors.New("no more rows are wanted")
+
 // recall reads a batch from disk.
-func (r *Rows) recall(p piece, f func(core.Batch) error) error {
+func (r *Rows) recall(p piece, show func(core.Batch) bool) error {
 	text, err := r.aside.Get(p.at, r.read)
 	if err != nil {
 		return fmt.Errorf("read rows that had been put on disk: %w", err)
@@ -135,15 +165,15 @@ func (r *Rows) recall(p piece, f func(core.Batch) error) error {
 	}
 	defer in.Release()
 	for in.Next() {
-		if err := r.resolved(p, in.Record(), f); err != nil {
-			return err
+		if !r.resolved(p, in.Record(), show) {
+			return errStopped
 		}
 	}
 	return in.Err()
 }
 
-// resolved calls f with a batch whose handles are indexes of the sequence numbers that stand beside its rows.
-func (r *Rows) resolved(p piece, rec arrow.Record, f func(core.Batch) error) error {
+// resolved shows a batch whose handles are indexes of the sequence numbers that stand beside its rows.
+func (r *Rows) resolved(p piece, rec arrow.Record, show func(core.Batch) bool) bool {
 	n := len(rec.Columns()) - 1
 	handles := array.NewInt64Builder(memory.DefaultAllocator)
 	defer handles.Release()
@@ -157,7 +187,7 @@ func (r *Rows) resolved(p piece, rec arrow.Record, f func(core.Batch) error) err
 	defer rows.Release()
 	b := p.WithRows(rows)
 	b.Sequences = written{rec.Column(n).(*array.String)}
-	return f(b)
+	return show(b)
 }
 
 // written are sequence numbers as they stand on disk.

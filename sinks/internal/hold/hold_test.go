@@ -37,15 +37,22 @@ func batch(mem memory.Allocator, shard int, base, n int64) core.Batch {
 	return core.Batch{Shard: core.NewShardID(shard), Sequences: sequences{base}, Rows: b.NewRecord()}
 }
 
-// told are the rows that Each shows, as text.
-func told(t *testing.T, r *hold.Rows) (out []string) {
+// told are all rows, as text.
+func told(t *testing.T, r *hold.Rows) []string {
 	t.Helper()
-	require.NoError(t, r.Each(t.Context(), func(b core.Batch) error {
-		for i := range int(b.NumRows()) {
-			out = append(out, fmt.Sprint(b.Shard, " ", b.SequenceOf(i), " ", b.Ords().Value(i), " ", b.Keys().Value(i), " ", b.Rows.Column(4).ValueStr(i)))
+	return between(t, r, 0, r.Len())
+}
+
+// between are the rows that Between shows, as text.
+func between(t *testing.T, r *hold.Rows, lo, hi int64) (out []string) {
+	t.Helper()
+	for p, err := range r.Between(t.Context(), lo, hi) {
+		require.NoError(t, err)
+		require.Equal(t, lo+int64(len(out)), p.At)
+		for i := p.From; i < p.To; i++ {
+			out = append(out, fmt.Sprint(p.Shard, " ", p.SequenceOf(i), " ", p.Ords().Value(i), " ", p.Keys().Value(i), " ", p.Rows.Column(4).ValueStr(i)))
 		}
-		return nil
-	}))
+	}
 	return out
 }
 
@@ -70,6 +77,11 @@ func TestRowsAreTheSameOnDiskAndInMemory(t *testing.T) {
 	require.Len(t, want, 42)
 	require.Equal(t, want, told(t, spilled))
 	require.Equal(t, want, told(t, spilled), "again")
+	for lo := range int64(43) {
+		for hi := lo; hi <= 42; hi++ {
+			require.Equal(t, want[lo:hi], append([]string{}, between(t, spilled, lo, hi)...))
+		}
+	}
 	require.NoError(t, all.Close())
 	require.NoError(t, spilled.Close())
 	require.NoError(t, spilled.Close())

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"slices"
 	"strings"
 
 	"github.com/klauspost/compress/gzip"
@@ -23,42 +22,23 @@ import (
 // gap or overlap, and every file must be there with the rows that its manifest says. Deep, the checksum of every page of
 // Parquet is compared too; NDJSON is read whole in any case, and compressed, has checksums of its own.
 func Verify(ctx context.Context, store Store, l Layout, pipeline string, deep bool) (connectors.VerifyReport, error) {
-	r := connectors.VerifyReport{Pipeline: pipeline}
 	plans, err := readManifests(ctx, store, pipeline)
 	if err != nil {
-		return r, err
+		return connectors.VerifyReport{Pipeline: pipeline}, err
 	}
 	named := map[string]bool{}
-	proofs := map[string]*connectors.ShardProof{}
-	var order []string
+	proof := connectors.NewProof(pipeline)
 	for _, p := range plans {
-		r.Plans++
-		if !slices.Contains(r.Incarnations, p.Incarnation) {
-			r.Incarnations = append(r.Incarnations, p.Incarnation)
-		}
-		var written, rows int64
-		for _, span := range p.Spans {
-			key := p.Incarnation + "/" + span.Source + "/" + string(span.Shard)
-			if proofs[key] == nil {
-				order = append(order, key)
-			}
-			proofs[key] = follow(&r, p, span, proofs[key])
-			written += span.Counts.Written
-		}
+		proof.Add(p)
+	}
+	r := proof.Report()
+	for _, p := range plans {
 		for _, o := range p.Outputs {
 			named[o.Name] = true
-			rows += o.Rows
 			if err := checkOutput(ctx, store, &r, o, deep); err != nil {
 				return r, err
 			}
 		}
-		if rows != written {
-			r.Problems = append(r.Problems, fmt.Sprintf("plan %d: its spans wrote %d rows, its files have %d", p.Number, written, rows))
-		}
-	}
-	for _, key := range order {
-		r.Shards = append(r.Shards, *proofs[key])
-		r.Counts = r.Counts.Add(proofs[key].Counts)
 	}
 	at, err := prefix.Parse(l.Prefix)
 	if err != nil {
@@ -71,31 +51,6 @@ func Verify(ctx context.Context, store Store, l Layout, pipeline string, deep bo
 		return nil
 	})
 	return r, err
-}
-
-// follow adds a span to what is proven of its shard.
-func follow(r *connectors.VerifyReport, p connectors.Plan, s connectors.PlanSpan, before *connectors.ShardProof) *connectors.ShardProof {
-	if !s.Counts.Balanced() {
-		r.Problems = append(r.Problems, fmt.Sprintf("plan %d, %s: %d rows are not all accounted for: %+v", p.Number, s.Shard, s.Counts.Rows, s.Counts))
-	}
-	for _, g := range s.Lost {
-		r.Problems = append(r.Problems, fmt.Sprintf("%s: lost: %s", s.Shard, g))
-	}
-	if before == nil {
-		return &connectors.ShardProof{
-			Incarnation: p.Incarnation, Source: s.Source, Shard: s.Shard, From: s.ProofFrom, Through: s.Through, Counts: s.Counts,
-		}
-	}
-	if c := s.ProofFrom.Compare(before.Through); c != 0 {
-		what := "a gap"
-		if c < 0 {
-			what = "an overlap"
-		}
-		r.Problems = append(r.Problems, fmt.Sprintf("plan %d, %s: %s: it begins after %q, the plan before it ends at %q", p.Number, s.Shard, what, s.ProofFrom, before.Through))
-	}
-	before.Through = s.Through
-	before.Counts = before.Counts.Add(s.Counts)
-	return before
 }
 
 // checkOutput counts the rows of a file.

@@ -1,0 +1,142 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/penstock/penstock/connectors"
+	"github.com/penstock/penstock/core"
+	"github.com/penstock/penstock/sinks/internal/copybinary"
+	"github.com/penstock/penstock/sinks/internal/hold"
+)
+
+// writer writes the rows of one plan in its transaction.
+type writer struct {
+	cfg     Config
+	tx      pgx.Tx
+	rows    *hold.Rows
+	table   *table
+	columns []copybinary.Column // of the table, that the rows have
+	skip    map[identity]bool   // rows that are not to be written
+	refused []connectors.Reject // rows that the database refused; they are in skip too
+}
+
+// maxRejects bounds the rows of a plan that the destination may refuse: more are no bad rows but a wrong table.
+const maxRejects = 10_000
+
+// refuse notes that the database does not take a row.
+func (w *writer) refuse(b core.Batch, row int, code, reason string) error {
+	r := connectors.Reject{Shard: b.Shard, Seq: b.SequenceOf(row), Ord: b.Ords().Value(row), Code: code, Reason: reason}
+	w.skip[identityOf(r)] = true
+	if w.refused = append(w.refused, r); len(w.refused) > maxRejects {
+		return connectors.Permanent(fmt.Errorf("table %s refuses more than %d rows of a plan, the last because: %s", w.cfg.Table, maxRejects, reason))
+	}
+	return nil
+}
+
+func (w *writer) skipped(b core.Batch, row int) bool {
+	return len(w.skip) > 0 && w.skip[identity{b.Shard, b.SequenceOf(row), b.Ords().Value(row)}]
+}
+
+// copy writes all rows to a table. When the database refuses one, what stands before it is written first, then it is tried
+// alone, then the rest: so each row is sent twice at most for each that is refused behind it.
+func (w *writer) copy(ctx context.Context, into string, columns []copybinary.Column) error {
+	return w.apply(ctx, 0, w.rows.Len(), func(ctx context.Context, tx pgx.Tx, lo, hi int64) (bad int64, err error) {
+		in := newCopyReader(ctx, w, tx.Conn().TypeMap(), columns, lo, hi)
+		defer in.close()
+		_, err = tx.Conn().PgConn().CopyFrom(ctx, in, "COPY "+into+" ("+list(quotedNames(columns))+") FROM STDIN (FORMAT binary)")
+		if in.err != nil {
+			return 0, in.err
+		}
+		return in.at(line(err)), err
+	})
+}
+
+// apply does something to the rows from lo to, and without, hi, each of which may be refused. do says which row is to
+// blame, -1 where it does not know.
+func (w *writer) apply(ctx context.Context, lo, hi int64, do func(ctx context.Context, tx pgx.Tx, lo, hi int64) (bad int64, err error)) error {
+	for lo < hi {
+		var bad int64
+		err := pgx.BeginFunc(ctx, w.tx, func(tx pgx.Tx) (err error) {
+			bad, err = do(ctx, tx, lo, hi)
+			return err
+		})
+		said := ofData(err)
+		if said == nil {
+			return err
+		}
+		if hi-lo == 1 {
+			return w.blame(ctx, lo, said)
+		}
+		if bad < lo || bad >= hi {
+			bad = lo + (hi-lo)/2
+		}
+		if bad > lo {
+			if err := w.apply(ctx, lo, bad, do); err != nil {
+				return err
+			}
+			if bad == lo+(hi-lo)/2 { // a guess, perhaps: halve
+				lo = bad
+				continue
+			}
+		}
+		if err := w.apply(ctx, bad, bad+1, do); err != nil {
+			return err
+		}
+		lo = bad + 1
+	}
+	return nil
+}
+
+// blame refuses the row that the database refused alone.
+func (w *writer) blame(ctx context.Context, at int64, said *pgconn.PgError) error {
+	reason := said.Message
+	if said.Detail != "" {
+		reason += " (" + said.Detail + ")"
+	}
+	for p, err := range w.rows.Between(ctx, at, at+1) {
+		if err != nil {
+			return err
+		}
+		return w.refuse(p.Batch, p.From, "postgres_"+said.Code, reason)
+	}
+	return nil
+}
+
+// ofData is what the database said when it refused a row for what the row is, and would again: classes 22 and 23, what a
+// trigger raises, and what is too large for an index.
+func ofData(err error) *pgconn.PgError {
+	var said *pgconn.PgError
+	if !errors.As(err, &said) {
+		return nil
+	}
+	switch {
+	case strings.HasPrefix(said.Code, "22"), strings.HasPrefix(said.Code, "23"), said.Code == "P0001", strings.HasPrefix(said.Code, "54"):
+		return said
+	}
+	return nil
+}
+
+var lineOf = regexp.MustCompile(`^COPY .*, line ([0-9]+)`)
+
+// line is the row of a COPY that an error is about, counted from 1; 0 if it does not say.
+func line(err error) int64 {
+	var said *pgconn.PgError
+	if !errors.As(err, &said) {
+		return 0
+	}
+	for text := range strings.SplitSeq(said.Where, "\n") {
+		if m := lineOf.FindStringSubmatch(text); m != nil {
+			n, _ := strconv.ParseInt(m[1], 10, 64) // digits; too many are no line
+			return n
+		}
+	}
+	return 0
+}
