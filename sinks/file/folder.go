@@ -63,8 +63,8 @@ func (o *object) Commit(context.Context) error {
 		return nil
 	}
 	if !o.synced {
-		if err := errors.Join(o.w.Flush(), o.f.Sync(), o.f.Close()); err != nil {
-			return err
+		if err := errors.Join(o.w.Flush(), o.f.Sync(), o.f.Close()); err != nil { // a full disk, say
+			return fmt.Errorf("%w: %w", lake.ErrBroken, err)
 		}
 		o.synced, o.w = true, nil
 	}
