@@ -66,7 +66,9 @@ func NewWorker(cfg WorkerConfig) (*Worker, error) {
 	if cfg.Drain <= 0 {
 		cfg.Drain = 10 * time.Second
 	}
-	return &Worker{cfg: cfg, keys: keys{cfg.Pipeline}, leases: lease.NewManager(cfg.Store, cfg.Lease), memory: cfg.Memory.Holder()}, nil
+	w := &Worker{cfg: cfg, keys: keys{cfg.Pipeline}, leases: lease.NewManager(cfg.Store, cfg.Lease), memory: cfg.Memory.Holder()}
+	w.cfg.Store = patient{cfg.Store, w}
+	return w, nil
 }
 
 // maxReaders bounds the shards of a finite source that are read at once; those of a stream are all read.
