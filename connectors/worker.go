@@ -18,7 +18,8 @@ import (
 type WorkerConfig struct {
 	Pipeline    string
 	Program     *Program
-	OpenProgram func(ctx context.Context, specJSON []byte) (*Program, error) // for plans that an earlier spec left open
+	OpenProgram func(ctx context.Context, spec []byte) (*Program, error) // for plans that an earlier spec left open
+	OpenSource  func(ctx context.Context, spec []byte) (Source, error)   // so too, where it read something else
 	Source      Source
 	Start       Start
 	DeadLetters DeadLetters
@@ -79,6 +80,11 @@ func maxReaders() int { return max(2, runtime.GOMAXPROCS(0)) }
 // later run goes on from the checkpoints.
 func (w *Worker) Run(ctx context.Context) error {
 	if err := w.open(ctx); err != nil {
+		return err
+	}
+	if err := w.finish(ctx); ctx.Err() != nil {
+		return nil //nolint:nilerr // the next run finishes it
+	} else if err != nil {
 		return err
 	}
 	renewing, stop := context.WithCancel(context.WithoutCancel(ctx))
