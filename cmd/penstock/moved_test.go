@@ -10,6 +10,7 @@ import (
 
 	"github.com/penstock/penstock/connectors"
 	"github.com/penstock/penstock/core/stream"
+	"github.com/penstock/penstock/pipelines"
 )
 
 // elsewhere makes the pipeline read another stream.
@@ -53,5 +54,23 @@ func TestAnOpenPlanOfAStreamThatWasMadeAgainIsLost(t *testing.T) {
 		require.Zero(a.t, a.pins())
 		require.Equal(a.t, []int{6, 7}, a.rows())
 		require.Equal(a.t, connectors.Counts{Records: 2, Rows: 2, Written: 2, Trimmed: 5}, a.totals())
+	})
+}
+
+// TestAPipelineWhoseStreamIsDeletedDeliversWhatItReadAndEnds.
+func TestAPipelineWhoseStreamIsDeletedDeliversWhatItReadAndEnds(t *testing.T) {
+	age(t, func(a *aging) {
+		a.put(3)
+		text, err := os.ReadFile(a.file)
+		require.NoError(a.t, err)
+		spec, err := a.registry.Load(a.file, text, os.LookupEnv)
+		require.NoError(a.t, err)
+		ended := make(chan error, 1)
+		go func() { ended <- a.node.Run(a.t.Context(), a.registry, spec, pipelines.RunOptions{Env: os.LookupEnv}) }()
+		time.Sleep(time.Second)
+		require.NoError(a.t, a.node.Streams.Delete(a.t.Context(), "s"))
+		require.ErrorIs(a.t, <-ended, stream.ErrNotFound)
+		require.Equal(a.t, []int{1, 2, 3}, a.rows())
+		require.Zero(a.t, a.pins())
 	})
 }
