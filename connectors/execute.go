@@ -127,7 +127,6 @@ func (w *Worker) putRejects(ctx context.Context, plan Plan) error {
 	if len(rejects) == 0 {
 		return nil
 	}
-	var letters []DeadLetter
 	for _, s := range plan.Spans {
 		err := w.readSpan(ctx, s, func(raw core.Batch) error {
 			var refused []Refusal
@@ -136,14 +135,13 @@ func (w *Worker) putRejects(ctx context.Context, plan Plan) error {
 					refused = append(refused, Refusal{raw.Handles().Value(i), r.Ord, "sink", r.Code, r.Reason})
 				}
 			}
-			letters = append(letters, w.cfg.Program.letters(plan.Pipeline, plan.Incarnation, s.Source, raw, refused)...)
-			return nil
+			return w.putLetters(ctx, plan, w.cfg.Program.letters(plan.Pipeline, plan.Incarnation, s.Source, raw, refused))
 		})
 		if err != nil {
-			return fmt.Errorf("read the rows that the destination refused: %w", err)
+			return fmt.Errorf("send on the rows that the destination refused: %w", err)
 		}
 	}
-	return w.putLetters(ctx, plan, letters)
+	return nil
 }
 
 // Bounds of the wait between two tries.

@@ -50,7 +50,7 @@ type flush struct {
 	stale   bool
 	spans   map[core.ShardID]*PlanSpan
 	letters []DeadLetter
-	held    int64 // bytes of letters
+	held    int64 // bytes of letters, also of those that a stale flush will have
 	bytes   int64
 	records int64
 	opened  time.Time
@@ -126,8 +126,11 @@ func (f *flush) add(ctx context.Context, w *Worker, raw core.Batch, o outcome, p
 func (f *flush) put(ctx context.Context, w *Worker, s *PlanSpan, raw core.Batch, o outcome) error {
 	if f.stale {
 		if fitter, ok := f.staging.(Fitter); ok && o.rows.NumRows() > 0 {
-			return fitter.Fit(o.rows)
+			if err := fitter.Fit(o.rows); err != nil {
+				return err
+			}
 		}
+		f.hold(o.bound.program.letters(w.cfg.Pipeline, w.incarnation, s.Source, raw, o.verdicts.Refused))
 		return nil
 	}
 	letters, err := stageRows(ctx, w, f.staging, s, raw, o)
@@ -141,15 +144,26 @@ func (f *flush) put(ctx context.Context, w *Worker, s *PlanSpan, raw core.Batch,
 		return f.makeStale(w)
 	}
 	f.letters = append(f.letters, letters...)
-	for _, l := range letters {
-		f.held += l.size()
-	}
+	f.hold(letters)
 	f.weigh()
 	return nil
 }
 
+// hold counts letters.
+func (f *flush) hold(letters []DeadLetter) {
+	for _, l := range letters {
+		f.held += l.size()
+	}
+}
+
 // weigh tells the process's memory what the flush holds.
-func (f *flush) weigh() { f.memory.Set(f.staging.Stats().Memory + f.held) }
+func (f *flush) weigh() {
+	n := f.staging.Stats().Memory
+	if !f.stale {
+		n += f.held
+	}
+	f.memory.Set(n)
+}
 
 // spill moves rows out of memory, where there are enough for it to help, and asks anew whether memory is short.
 func (f *flush) spill(ctx context.Context, w *Worker) error {
@@ -191,7 +205,7 @@ func (f *flush) makeStale(w *Worker) error {
 		return nil
 	}
 	f.stale = true
-	f.letters, f.held = nil, 0
+	f.letters = nil // and made anew with the rows
 	err := f.staging.Discard()
 	f.weigh()
 	w.cfg.Events.stale(w.cfg.Pipeline)
@@ -269,7 +283,8 @@ func (f *flush) rebuild(ctx context.Context, w *Worker, places map[core.ShardID]
 	for i := range spans {
 		f.spans[spans[i].Shard] = &spans[i]
 	}
-	f.stale = false
+	f.stale, f.held = false, 0
+	f.hold(f.letters)
 	f.weigh()
 	return nil
 }

@@ -1,6 +1,7 @@
 package connectors
 
 import (
+	"fmt"
 	"slices"
 	"sort"
 
@@ -14,24 +15,46 @@ func rawData(raw core.Batch) *array.Binary {
 	return raw.Rows.Column(core.HiddenColumns).(*array.Binary)
 }
 
-// letters turns the refusals among raw's records into dead letters, without the plan's number.
+// letterRawBytes bounds what the letters of one record hold of it, beyond the first: it may have many rows, and each a letter.
+const letterRawBytes = 1 << 20
+
+// lettered is a record that has letters.
+type lettered struct {
+	raw  []byte
+	held int // bytes of it in its letters
+}
+
+// letters turns the refusals among raw's records into dead letters, without the plan's number. Those of a record share its
+// data.
 func (p *Program) letters(pipeline, incarnation, source string, raw core.Batch, refused []Refusal) []DeadLetter {
 	if len(refused) == 0 {
 		return nil
 	}
 	handles, arrivals, keys, data := raw.Handles(), raw.Arrivals(), raw.Keys(), rawData(raw)
-	out := make([]DeadLetter, 0, len(refused))
+	out, records := make([]DeadLetter, 0, len(refused)), map[int]*lettered{}
 	for _, r := range refused {
 		i := sort.Search(handles.Len(), func(i int) bool { return handles.Value(i) >= r.Handle })
 		if i == handles.Len() || handles.Value(i) != r.Handle {
 			panic("a stage refused a row that its batch does not have")
 		}
-		out = append(out, DeadLetter{
+		l := DeadLetter{
 			Pipeline: pipeline, Incarnation: incarnation, Spec: p.Spec, Source: source,
 			Shard: raw.Shard, Seq: raw.SequenceOf(i), Ord: r.Ord,
 			Stage: r.Stage, Code: r.Code, Reason: r.Reason,
-			Arrival: int64(arrivals.Value(i)), Key: keys.Value(i), Raw: slices.Clone(data.Value(i)),
-		})
+			Arrival: int64(arrivals.Value(i)), Key: keys.Value(i),
+		}
+		rec := records[i]
+		if rec == nil {
+			rec = &lettered{raw: slices.Clone(data.Value(i))}
+			records[i] = rec
+		}
+		if rec.held == 0 || rec.held+len(rec.raw) <= letterRawBytes {
+			l.Raw = rec.raw
+			rec.held += len(rec.raw)
+		} else {
+			l.Reason += fmt.Sprintf(" (the record of %d bytes stands in its first letter)", len(rec.raw))
+		}
+		out = append(out, l)
 	}
 	return out
 }

@@ -154,7 +154,11 @@ func lag(raw core.Batch) time.Duration {
 // ok is false when another worker holds it, or there is nothing to read.
 func (s *session) attach(ctx context.Context, shard Shard) (r *reading, ok bool, err error) {
 	w, src := s.w, s.w.cfg.Source.ID()
-	l, err := w.leases.Take(ctx, w.keys.lease(w.incarnation, src, shard.ID))
+	var l *lease.Lease
+	err = w.whenRoom(ctx, func() (err error) {
+		l, err = w.leases.Take(ctx, w.keys.lease(w.incarnation, src, shard.ID))
+		return err
+	})
 	if errors.Is(err, lease.ErrHeld) {
 		return nil, false, nil
 	} else if err != nil {

@@ -18,7 +18,8 @@ import (
 type WorkerConfig struct {
 	Pipeline    string
 	Program     *Program
-	OpenProgram func(ctx context.Context, specJSON []byte) (*Program, error) // for plans that an earlier spec left open
+	OpenProgram func(ctx context.Context, spec []byte) (*Program, error) // for plans that an earlier spec left open
+	OpenSource  func(ctx context.Context, spec []byte) (Source, error)   // so too, where it read something else
 	Source      Source
 	Start       Start
 	DeadLetters DeadLetters
@@ -66,7 +67,9 @@ func NewWorker(cfg WorkerConfig) (*Worker, error) {
 	if cfg.Drain <= 0 {
 		cfg.Drain = 10 * time.Second
 	}
-	return &Worker{cfg: cfg, keys: keys{cfg.Pipeline}, leases: lease.NewManager(cfg.Store, cfg.Lease), memory: cfg.Memory.Holder()}, nil
+	w := &Worker{cfg: cfg, keys: keys{cfg.Pipeline}, leases: lease.NewManager(cfg.Store, cfg.Lease), memory: cfg.Memory.Holder()}
+	w.cfg.Store = patient{cfg.Store, w}
+	return w, nil
 }
 
 // maxReaders bounds the shards of a finite source that are read at once; those of a stream are all read.
@@ -77,6 +80,11 @@ func maxReaders() int { return max(2, runtime.GOMAXPROCS(0)) }
 // later run goes on from the checkpoints.
 func (w *Worker) Run(ctx context.Context) error {
 	if err := w.open(ctx); err != nil {
+		return err
+	}
+	if err := w.finish(ctx); ctx.Err() != nil {
+		return nil //nolint:nilerr // the next run finishes it
+	} else if err != nil {
 		return err
 	}
 	renewing, stop := context.WithCancel(context.WithoutCancel(ctx))

@@ -8,10 +8,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/array"
+	"github.com/apache/arrow/go/v17/arrow/memory"
 	"github.com/minio/minio-go/v7"
 	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/penstock/penstock/connectors"
+	penstock "github.com/penstock/penstock/core"
 	"github.com/penstock/penstock/integration/laketest"
 	"github.com/penstock/penstock/integration/servers"
 	"github.com/penstock/penstock/sinks/s3"
@@ -124,4 +129,54 @@ func TestUploadsOfADeadWorkerAreSweptWhenTheyAreOld(t *testing.T) {
 	require.Len(t, left(), 3, "a young upload was given up")
 	require.NoError(t, sink.Sweep(t.Context(), "suite", time.Now().Add(time.Hour)))
 	require.Equal(t, []string{"dt=1/other-00000000000000aa-000000000001-0.parquet", "mine.bin"}, left())
+}
+
+// TestAnUploadThatWasGivenUpIsStagedAnew: a bucket's own rules give uploads up after a time, too. What is left of the
+// parts cannot be sent, however often it is tried.
+func TestAnUploadThatWasGivenUpIsStagedAnew(t *testing.T) {
+	server := servers.S3For(t, "versitygw")
+	b := bucket(t, server)
+	client := minio.Core{Client: server.Client}
+	cfg := s3Config(server, b)
+	require.NoError(t, yaml.Unmarshal([]byte("format: {ndjson: {}}"), &cfg))
+	sink, err := s3.Open(t.Context(), cfg)
+	require.NoError(t, err)
+	rb := array.NewRecordBuilder(memory.DefaultAllocator, penstock.SchemaOf(arrow.Field{Name: "text", Type: arrow.BinaryTypes.String}))
+	defer rb.Release()
+	for range 12 {
+		for _, f := range rb.Fields()[:penstock.HiddenColumns] {
+			f.AppendEmptyValue()
+		}
+		rb.Field(penstock.HiddenColumns).(*array.StringBuilder).Append(strings.Repeat("x", 1<<20))
+	}
+	rows := penstock.Batch{Rows: rb.NewRecord()}
+	defer rows.Release()
+	flush := connectors.Flush{Pipeline: "suite", Incarnation: "00000000000000aa", Number: 1, Schema: rows.Rows.Schema()}
+	staged := func() (connectors.Staging, connectors.Plan) {
+		st, err := sink.Stage(t.Context(), flush)
+		require.NoError(t, err)
+		require.NoError(t, st.Add(t.Context(), rows, &connectors.Verdicts{}))
+		plan := connectors.Plan{Pipeline: flush.Pipeline, Incarnation: flush.Incarnation, Number: flush.Number}
+		plan.Outputs, err = st.Outputs(t.Context())
+		require.NoError(t, err)
+		return st, plan
+	}
+	st, plan := staged()
+	require.Eventually(t, func() bool {
+		page, err := client.ListMultipartUploads(t.Context(), b, "", "", "", "", 100)
+		if err != nil || len(page.Uploads) == 0 {
+			return false
+		}
+		sent, err := client.ListObjectParts(t.Context(), b, page.Uploads[0].Key, page.Uploads[0].UploadID, 0, 10)
+		return err == nil && len(sent.ObjectParts) == 1
+	}, 30*time.Second, 10*time.Millisecond)
+	require.NoError(t, sink.Sweep(t.Context(), "suite", time.Now().Add(time.Hour)))
+	err = st.Publish(t.Context(), plan, nil)
+	require.ErrorContains(t, err, "NoSuchUpload")
+	require.True(t, connectors.IsRestage(err), err)
+	require.NoError(t, st.Discard())
+
+	st, plan = staged()
+	require.NoError(t, st.Publish(t.Context(), plan, nil))
+	require.NoError(t, st.Discard())
 }

@@ -126,15 +126,33 @@ func (f *feed) add(record []byte, at int64) bool {
 func (f *feed) put(to *stream.Stream) error {
 	var c chunk
 	for f.next(&c) {
-		results, err := to.Put(context.Background(), c.records)
-		for i := 0; err == nil && i < len(results); i++ {
-			err = results[i].Err
-		}
-		if err != nil {
-			return fmt.Errorf("standard input: what stands behind byte %d may not be put: %w", c.at, err)
+		for left := c.records; len(left) > 0; {
+			n, err := putEntry(to, left)
+			if errors.Is(err, core.ErrThrottled) { // none of them was put; to put waits for room
+				continue
+			}
+			if err != nil {
+				return fmt.Errorf("standard input: what stands behind byte %d may not be put: %w", c.at, err)
+			}
+			left = left[n:]
 		}
 	}
 	return nil
+}
+
+// entryBytes is what one entry of a shard takes of records, about.
+const entryBytes = 1 << 20
+
+// putEntry puts as many of the records as go into one entry, all or none, and returns how many.
+func putEntry(to *stream.Stream, records []stream.Record) (n int, err error) {
+	for size := 0; n < len(records) && size < entryBytes; n++ {
+		size += len(records[n].Data)
+	}
+	results, err := to.Put(context.Background(), records[:n])
+	for i := 0; err == nil && i < len(results); i++ {
+		err = results[i].Err
+	}
+	return n, err
 }
 
 // next waits for what gathered and swaps it for c, which was put; false at the end.

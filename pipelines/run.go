@@ -65,6 +65,9 @@ func (n *Node) Run(ctx context.Context, r *Registry, s *Spec, opts RunOptions) (
 		OpenProgram: func(ctx context.Context, text []byte) (*connectors.Program, error) {
 			return r.Stored(ctx, text, opts.Env)
 		},
+		OpenSource: func(ctx context.Context, text []byte) (connectors.Source, error) {
+			return n.storedSource(ctx, r, text, opts)
+		},
 		Lease:  lease.Config{Owner: fmt.Sprintf("%d-%d", os.Getpid(), time.Now().UnixNano()), Exclusive: true},
 		Buffer: s.Buffer, Drain: opts.Drain, Adopt: opts.Adopt, Events: opts.Events, Memory: n.memory, Scratch: n.scratch,
 		UntilCaughtUp: opts.UntilCaughtUp && (!ok || !finite.Finite()),
@@ -216,6 +219,24 @@ func (n *Node) source(ctx context.Context, s *Spec, program *connectors.Program,
 		return nil, fmt.Errorf("%w: make it with penstock streams create %s", err, s.Source.Stream)
 	}
 	return streamsource.New(st), nil
+}
+
+// storedSource opens what a spec that was stored reads, for plans that it left open. Of standard input, that is what was put
+// into its stream.
+func (n *Node) storedSource(ctx context.Context, r *Registry, text []byte, opts RunOptions) (connectors.Source, error) {
+	s, err := r.Load("stored pipeline", text, opts.Env)
+	if err != nil {
+		return nil, err
+	}
+	if s.Source.File != nil && s.Source.File.IsStdin() {
+		s.Source.File, s.Source.Stream = nil, stdinStream(s.Name)
+	}
+	program, err := r.Program(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	source, err := n.source(ctx, s, program, opts)
+	return source, errors.Join(err, program.Sink.Close(ctx))
 }
 
 // framing is how a decoder wants a text to be split.

@@ -19,9 +19,8 @@ type Stream struct {
 	store *stream.Store
 	name  core.StreamName
 
-	mu   sync.Mutex // guards what follows
+	mu   sync.Mutex // guards open
 	open *stream.Stream
-	room int64 // bytes of key and data that a record of it may have
 }
 
 var _ connectors.DeadLetters = (*Stream)(nil)
@@ -34,12 +33,14 @@ func New(store *stream.Store, name core.StreamName) (*Stream, error) {
 	return &Stream{store: store, name: name}, nil
 }
 
-// to is the stream, made if it is not there, and how large its records may be.
+// to is the stream, made if it is not there or was deleted, and how large its records may be.
 func (s *Stream) to(ctx context.Context) (*stream.Stream, int64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.open != nil {
-		return s.open, s.room, nil
+		if info, err := s.open.Info(ctx); !errors.Is(err, stream.ErrNotFound) {
+			return s.open, info.MaxRecord, err
+		}
 	}
 	_, err := s.store.Create(ctx, s.name, stream.Settings{
 		MaxRecord: stream.MaxInternal, Internal: true, Retention: stream.MaxRetention, // people come to look at them late
@@ -47,46 +48,57 @@ func (s *Stream) to(ctx context.Context) (*stream.Stream, int64, error) {
 	if err != nil && !errors.Is(err, stream.ErrExists) {
 		return nil, 0, fmt.Errorf("make the dead-letter stream: %w", err)
 	}
-	open, err := s.store.Open(ctx, s.name)
-	if err != nil {
+	if s.open, err = s.store.Open(ctx, s.name); err != nil {
 		return nil, 0, err
 	}
-	info, err := open.Info(ctx)
-	if err != nil {
-		return nil, 0, err
-	}
-	s.open, s.room = open, info.MaxRecord
-	return s.open, s.room, nil
+	info, err := s.open.Info(ctx)
+	return s.open, info.MaxRecord, err
 }
+
+// putBytes is about how much is put at a time. All at once, the log would refuse what its queue has no room for, and it
+// would do so again when everything is put again.
+const putBytes = 1 << 20
 
 // Put returns nil once every letter is durable.
 func (s *Stream) Put(ctx context.Context, letters []connectors.DeadLetter) error {
-	if len(letters) == 0 {
-		return nil
-	}
-	to, room, err := s.to(ctx)
-	if err != nil {
-		return err
-	}
-	records := make([]stream.Record, len(letters))
-	for i, l := range letters {
-		if records[i], err = record(l, room); err != nil {
+	for len(letters) > 0 {
+		n, err := s.putSome(ctx, letters)
+		if err != nil {
 			return err
 		}
-		if int64(len(records[i].Key)+len(records[i].Data)) > room {
-			return connectors.Permanent(fmt.Errorf("stream %s takes records of %d bytes, too few for a dead letter: name another stream in dead_letter", s.name, room))
+		letters = letters[n:]
+	}
+	return nil
+}
+
+// putSome puts the first letters, and returns how many.
+func (s *Stream) putSome(ctx context.Context, letters []connectors.DeadLetter) (int, error) {
+	to, room, err := s.to(ctx)
+	if err != nil {
+		return 0, err
+	}
+	var records []stream.Record
+	for size := int64(0); len(records) < len(letters) && size < putBytes; {
+		r, err := record(letters[len(records)], room)
+		if err != nil {
+			return 0, err
 		}
+		bytes := int64(len(r.Key) + len(r.Data))
+		if bytes > room {
+			return 0, connectors.Permanent(fmt.Errorf("stream %s takes records of %d bytes, too few for a dead letter: name another stream in dead_letter", s.name, room))
+		}
+		records, size = append(records, r), size+bytes
 	}
 	results, err := to.Put(ctx, records)
 	if err != nil {
-		return fmt.Errorf("put %d dead letters: %w", len(letters), err)
+		return 0, fmt.Errorf("put %d dead letters: %w", len(records), err)
 	}
 	for i, r := range results {
 		if r.Err != nil {
-			return fmt.Errorf("put dead letter %s: %w", letters[i].Identity(), r.Err)
+			return 0, fmt.Errorf("put dead letter %s: %w", letters[i].Identity(), r.Err)
 		}
 	}
-	return nil
+	return len(records), nil
 }
 
 // envelope is how many bytes a letter has at most besides its raw record, key and reason.

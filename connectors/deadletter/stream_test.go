@@ -2,12 +2,14 @@ package deadletter
 
 import (
 	"bytes"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/penstock/penstock/connectors"
+	"github.com/penstock/penstock/core"
 	"github.com/penstock/penstock/core/control"
 	"github.com/penstock/penstock/core/shardlog/local"
 	"github.com/penstock/penstock/core/stream"
@@ -17,7 +19,12 @@ import (
 // letters are dead letters kept in a stream of an engine in memory, and the streams of that.
 func letters(t *testing.T) (*Stream, *stream.Store) {
 	t.Helper()
-	e, err := local.Open(vfs.NewMem(), "/log", local.Config{})
+	return lettersOver(t, local.Config{})
+}
+
+func lettersOver(t *testing.T, cfg local.Config) (*Stream, *stream.Store) {
+	t.Helper()
+	e, err := local.Open(vfs.NewMem(), "/log", cfg)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, e.Close()) })
 	c, err := control.Open(t.Context(), e, "control", "test", control.Config{})
@@ -95,4 +102,27 @@ func TestAStreamThatTakesNoLetterIsSaid(t *testing.T) {
 	err = s.Put(t.Context(), []connectors.DeadLetter{{Pipeline: "p", Shard: "shardId-0", Seq: "1", Raw: []byte("x")}})
 	require.ErrorContains(t, err, "p.dead takes records of 100 bytes, too few for a dead letter: name another stream in dead_letter")
 	require.True(t, connectors.IsPermanent(err))
+}
+
+// TestManyLettersArePutThoughTheLogTakesFewAtATime: what is refused would be tried again with all the others, for ever.
+func TestManyLettersArePutThoughTheLogTakesFewAtATime(t *testing.T) {
+	s, _ := lettersOver(t, local.Config{Queue: 2 << 20})
+	const many = 2000
+	all := make([]connectors.DeadLetter, many)
+	for i := range all {
+		all[i] = connectors.DeadLetter{Pipeline: "p", Shard: "shardId-0", Seq: core.SequenceNumber(strconv.Itoa(i)), Raw: bytes.Repeat([]byte("x"), 16<<10)}
+	}
+	require.NoError(t, s.Put(t.Context(), all))
+	require.Len(t, list(t, s), many)
+}
+
+// TestAStreamThatIsDeletedIsMadeAgain: to delete it is how letters that are of no use any more are thrown away.
+func TestAStreamThatIsDeletedIsMadeAgain(t *testing.T) {
+	s, store := letters(t)
+	l := connectors.DeadLetter{Pipeline: "p", Shard: "shardId-0", Seq: "1", Raw: []byte("x")}
+	require.NoError(t, s.Put(t.Context(), []connectors.DeadLetter{l}))
+	require.NoError(t, store.Delete(t.Context(), "p.dead"))
+	l.Seq = "2"
+	require.NoError(t, s.Put(t.Context(), []connectors.DeadLetter{l}))
+	require.Equal(t, []connectors.DeadLetter{l}, list(t, s))
 }

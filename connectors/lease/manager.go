@@ -104,9 +104,13 @@ func (m *Manager) holding(key string) *Lease {
 	return m.held[key]
 }
 
-// Run renews what is held, three times within the failover time, until ctx ends. Errors of the store are retried:
-// a lease that cannot be renewed will be taken by another worker, which is the failover working.
+// Run renews what is held, three times within the failover time, until ctx ends; nothing where there is nobody to see it.
+// Errors of the store are retried: a lease that cannot be renewed will be taken by another worker, which is the failover
+// working.
 func (m *Manager) Run(ctx context.Context) {
+	if m.cfg.Exclusive {
+		return
+	}
 	t := time.NewTicker(m.cfg.Failover / 3)
 	defer t.Stop()
 	for {

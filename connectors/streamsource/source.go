@@ -32,13 +32,15 @@ func (s *Source) Shards(ctx context.Context) ([]connectors.Shard, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := make([]connectors.Shard, len(info.Shards))
-	for i, sh := range info.Shards {
+	out := make([]connectors.Shard, 0, len(info.Shards))
+	for _, sh := range info.Shards {
 		last, err := s.stream.Last(ctx, sh.ID)
-		if err != nil {
+		if errors.Is(gone(err), shardlog.ErrTrimmed) {
+			continue // it went just now
+		} else if err != nil {
 			return nil, err
 		}
-		out[i] = connectors.Shard{ID: sh.ID, Parents: sh.Parents, Closed: sh.Closed, Last: last}
+		out = append(out, connectors.Shard{ID: sh.ID, Parents: sh.Parents, Closed: sh.Closed, Last: last})
 	}
 	return out, nil
 }
@@ -88,17 +90,24 @@ func (s *Source) Reread(ctx context.Context, shard core.ShardID, after core.Sequ
 	return opened(s.stream.Reread(ctx, shard, after))
 }
 
-// opened is a reader, or why there is none: of a shard that is gone, all records are.
+// reader is a stream's, of whose shard all records are gone when it is.
+type reader struct{ *stream.Reader }
+
 func opened(r *stream.Reader, err error) (connectors.Reader, error) {
 	if err != nil {
 		return nil, gone(err)
 	}
-	return r, nil
+	return reader{r}, nil
 }
 
-// gone makes ErrTrimmed of the absence of a shard.
+func (r reader) Next(ctx context.Context) (core.Batch, error) {
+	b, err := r.Reader.Next(ctx)
+	return b, gone(err)
+}
+
+// gone makes ErrTrimmed of the absence of a shard or of its log.
 func gone(err error) error {
-	if errors.Is(err, stream.ErrNotFound) {
+	if errors.Is(err, stream.ErrNotFound) || errors.Is(err, shardlog.ErrNotFound) {
 		return fmt.Errorf("%w: %w", shardlog.ErrTrimmed, err)
 	}
 	return err

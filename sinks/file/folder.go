@@ -63,8 +63,8 @@ func (o *object) Commit(context.Context) error {
 		return nil
 	}
 	if !o.synced {
-		if err := errors.Join(o.w.Flush(), o.f.Sync(), o.f.Close()); err != nil {
-			return err
+		if err := errors.Join(o.w.Flush(), o.f.Sync(), o.f.Close()); err != nil { // a full disk, say
+			return fmt.Errorf("%w: %w", lake.ErrBroken, err)
 		}
 		o.synced, o.w = true, nil
 	}
@@ -72,7 +72,9 @@ func (o *object) Commit(context.Context) error {
 	if err := o.d.root.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	if err := o.d.root.Rename(o.tmp, o.name); err != nil {
+	if err := o.d.root.Rename(o.tmp, o.name); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: %w", lake.ErrBroken, err) // swept, or renamed by a try whose folders could not be synced
+	} else if err != nil {
 		return err
 	}
 	for {

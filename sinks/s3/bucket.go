@@ -104,7 +104,11 @@ func (b *bucket) Sweep(ctx context.Context, ours func(name string) bool, before 
 	}
 }
 
-func gone(err error) bool { return minio.ToErrorResponse(err).Code == "NoSuchUpload" }
+// gone reports whether an upload was given up, or completed.
+func gone(err error) bool {
+	var answer minio.ErrorResponse
+	return errors.As(err, &answer) && answer.Code == "NoSuchUpload"
+}
 
 // content is an object being read, through a window that spares requests: a Parquet footer is read in small steps.
 type content struct {

@@ -153,7 +153,9 @@ func (o *object) complete(ctx context.Context) error {
 	if len(o.buf) > 0 {
 		o.cutPart()
 	}
-	if err := o.sendAll(ctx); err != nil {
+	if err := o.sendAll(ctx); err != nil && gone(err) {
+		return o.completed(ctx, err)
+	} else if err != nil {
 		return err
 	}
 	list := make([]minio.CompletePart, len(o.parts))

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"slices"
 	"sort"
 	"time"
 
@@ -123,6 +124,7 @@ func (r *run) leave() (dead []*segment) {
 type hotTail struct {
 	budget int64
 	bytes  int64
+	count  int
 	order  []*ref // oldest first; some may have been released
 }
 
@@ -130,7 +132,11 @@ func (h *hotTail) add(r *ref, rec arrow.Record) {
 	rec.Retain()
 	r.hot = rec
 	h.bytes += int64(r.size)
+	h.count++
 	h.order = append(h.order, r)
+	if len(h.order) > 2*h.count+32 { // many were trimmed
+		h.order = slices.DeleteFunc(h.order, func(r *ref) bool { return r.hot == nil })
+	}
 	for h.bytes > h.budget && len(h.order) > 0 {
 		h.release(h.order[0])
 		h.order[0] = nil
@@ -145,13 +151,12 @@ func (h *hotTail) release(r *ref) {
 	r.hot.Release()
 	r.hot = nil
 	h.bytes -= int64(r.size)
+	h.count--
 }
 
 func (h *hotTail) drop() {
 	for _, r := range h.order {
-		if r != nil {
-			h.release(r)
-		}
+		h.release(r)
 	}
 	h.order = nil
 }

@@ -74,7 +74,9 @@ func (f *file) publish(ctx context.Context, footer string) error {
 		}
 		f.done, f.enc = true, nil
 	}
-	if err := f.obj.Commit(ctx); err != nil {
+	if err := f.obj.Commit(ctx); errors.Is(err, ErrBroken) {
+		return connectors.Restage(fmt.Errorf("publish %s: %w", f.name, err))
+	} else if err != nil {
 		return fmt.Errorf("publish %s: %w", f.name, err)
 	}
 	return nil

@@ -2,6 +2,7 @@ package lake
 
 import (
 	"context"
+	"errors"
 	"io"
 	"time"
 )
@@ -33,9 +34,13 @@ func Sweep(ctx context.Context, store Store, pipeline string, before time.Time) 
 // An Object may have a method Held() int64, the bytes of it that are in memory.
 type Object interface {
 	io.Writer
-	Commit(ctx context.Context) error // makes it visible and durable, in place of one of the same name
+	// Commit makes it visible and durable, in place of one of the same name. After ErrBroken that cannot be tried again.
+	Commit(ctx context.Context) error
 	Abort() error                     // gives it up; after Commit it does nothing
 }
+
+// ErrBroken says that an object lost what was written to it: begin it anew.
+var ErrBroken = errors.New("the object is begun anew")
 
 // Content is an object being read.
 type Content interface {
