@@ -106,8 +106,8 @@ func TestAStreamThatTakesNoLetterIsSaid(t *testing.T) {
 
 // TestManyLettersArePutThoughTheLogTakesFewAtATime: what is refused would be tried again with all the others, for ever.
 func TestManyLettersArePutThoughTheLogTakesFewAtATime(t *testing.T) {
-	s, _ := lettersOver(t, local.Config{Queue: 2 << 20})
-	const many = 2000
+	s, _ := lettersOver(t, local.Config{Queue: 1 << 20})
+	const many = 500
 	all := make([]connectors.DeadLetter, many)
 	for i := range all {
 		all[i] = connectors.DeadLetter{Pipeline: "p", Shard: "shardId-0", Seq: core.SequenceNumber(strconv.Itoa(i)), Raw: bytes.Repeat([]byte("x"), 16<<10)}
