@@ -162,7 +162,7 @@ func (w *Worker) finishOther(ctx context.Context, plan Plan) error {
 	} else if err != nil {
 		return err
 	}
-	defer source.Close() //nolint:errcheck // it was only read
+	defer source.Close()                     //nolint:errcheck // it was only read
 	if source.ID() != plan.Spans[0].Source { // it was made again under its name
 		return w.lose(ctx, plan)
 	}

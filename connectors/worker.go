@@ -83,7 +83,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		return err
 	}
 	if err := w.finish(ctx); ctx.Err() != nil {
-		return nil //nolint:nilerr // the next run finishes it
+		return nil // the next run finishes it
 	} else if err != nil {
 		return err
 	}

@@ -36,7 +36,7 @@ type Object interface {
 	io.Writer
 	// Commit makes it visible and durable, in place of one of the same name. After ErrBroken that cannot be tried again.
 	Commit(ctx context.Context) error
-	Abort() error                     // gives it up; after Commit it does nothing
+	Abort() error // gives it up; after Commit it does nothing
 }
 
 // ErrBroken says that an object lost what was written to it: begin it anew.
