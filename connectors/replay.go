@@ -10,7 +10,6 @@ import (
 	"github.com/penstock/penstock/core"
 	"github.com/penstock/penstock/core/memory"
 	"github.com/penstock/penstock/core/shardlog"
-	"github.com/penstock/penstock/core/stream"
 )
 
 // replay makes the rows of spans again, under b, into st, and adds what became of them to the spans' counts. It is the
@@ -130,82 +129,4 @@ func (w *Worker) redo(ctx context.Context, plan Plan) error {
 			"Run the version that made it, or give it up with: penstock pipelines abandon-plan %s", number, plan.Pipeline, len(outputs), len(plan.Outputs), plan.Pipeline))
 	}
 	return w.carryOut(ctx, plan, st, letters)
-}
-
-// finish carries out the plans that are open over another source, which the pipeline had under an earlier spec: their
-// shards are not attached any more.
-func (w *Worker) finish(ctx context.Context) error {
-	plans, err := OpenPlans(ctx, w.cfg.Store, w.cfg.Pipeline)
-	if err != nil {
-		return err
-	}
-	for _, plan := range plans {
-		if plan.Spans[0].Source == w.cfg.Source.ID() { // they are all of one
-			continue
-		}
-		if err := w.finishOther(ctx, plan); err != nil {
-			return fmt.Errorf("finish plan %d of %s, whose source was another: %w", plan.Number, plan.Pipeline, err)
-		}
-	}
-	return nil
-}
-
-// finishOther carries out a plan over another source, or closes it as lost where that is gone.
-func (w *Worker) finishOther(ctx context.Context, plan Plan) error {
-	text, err := w.specOf(ctx, plan)
-	if err != nil {
-		return err
-	}
-	source, err := w.cfg.OpenSource(ctx, text)
-	if errors.Is(err, stream.ErrNotFound) {
-		return w.lose(ctx, plan)
-	} else if err != nil {
-		return err
-	}
-	defer source.Close()                     //nolint:errcheck // it was only read
-	if source.ID() != plan.Spans[0].Source { // it was made again under its name
-		return w.lose(ctx, plan)
-	}
-	cfg := w.cfg
-	cfg.Source = source
-	other, err := NewWorker(cfg)
-	if err != nil {
-		return err
-	}
-	if err := other.open(ctx); err != nil {
-		return err
-	}
-	return other.resume(ctx, plan.Number)
-}
-
-// programOf is the program that a plan was made by.
-func (w *Worker) programOf(ctx context.Context, plan Plan) (*Program, error) {
-	if plan.Semantics != Semantics {
-		return nil, Permanent(fmt.Errorf("plan %d of %s was made by a version with semantics %d, this one has %d: finish it with that version",
-			plan.Number, plan.Pipeline, plan.Semantics, Semantics))
-	}
-	if plan.Spec == w.cfg.Program.Spec {
-		return w.cfg.Program, nil
-	}
-	text, err := w.specOf(ctx, plan)
-	if err != nil {
-		return nil, err
-	}
-	program, err := w.cfg.OpenProgram(ctx, text)
-	if err != nil {
-		return nil, fmt.Errorf("open the spec of plan %d: %w", plan.Number, err)
-	}
-	return program, nil
-}
-
-// specOf is the text of the spec that a plan was made by.
-func (w *Worker) specOf(ctx context.Context, plan Plan) ([]byte, error) {
-	if w.cfg.OpenProgram == nil || w.cfg.OpenSource == nil {
-		return nil, Permanent(fmt.Errorf("plan %d of %s was made by another spec (%s), which cannot be opened here", plan.Number, plan.Pipeline, plan.Spec))
-	}
-	row, ok, err := w.cfg.Store.Get(ctx, SpecKey(plan.Spec))
-	if err == nil && !ok {
-		err = Permanent(fmt.Errorf("the spec %s of plan %d is missing from the control store", plan.Spec, plan.Number))
-	}
-	return row.Value, err
 }

@@ -49,6 +49,7 @@ type Worker struct {
 	schemas     *schemas
 	futile      futile
 	without     guards
+	earlier     earlier
 	tips        map[core.ShardID]core.SequenceNumber // where shards ended when the worker first listed them
 }
 
@@ -78,7 +79,8 @@ func maxReaders() int { return max(2, runtime.GOMAXPROCS(0)) }
 // Run runs the pipeline until its source ends, it has caught up (UntilCaughtUp) or ctx ends: then what is buffered is
 // flushed within the drain time and Run returns nil. Errors that no retry can cure end it; nothing is lost then, and a
 // later run goes on from the checkpoints.
-func (w *Worker) Run(ctx context.Context) error {
+func (w *Worker) Run(ctx context.Context) (err error) {
+	defer func() { err = errors.Join(err, w.closeEarlier(context.WithoutCancel(ctx))) }()
 	if err := w.open(ctx); err != nil {
 		return err
 	}
