@@ -2,6 +2,7 @@ package awsapi
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"net/http"
 	"time"
@@ -24,6 +25,7 @@ type Sender struct {
 	encoder *eventstream.Encoder
 	buf     bytes.Buffer
 	doc     []byte
+	gone    bool // the client is
 }
 
 // settle is how long a stream of events waits before it begins. The SDK for Go closes a request's body when the answer
@@ -66,18 +68,22 @@ func (s *Sender) frame(message, typeHeader, name string, from any) error {
 	if err := s.encoder.Encode(&s.buf, m); err != nil {
 		return fmt.Errorf("encode an event of %d bytes: %w", len(s.doc), err)
 	}
-	if err := s.control.SetWriteDeadline(time.Now().Add(stalled)); err != nil {
-		return err
+	err := s.control.SetWriteDeadline(time.Now().Add(stalled))
+	if err == nil {
+		_, err = s.w.Write(s.buf.Bytes())
 	}
-	if _, err := s.w.Write(s.buf.Bytes()); err != nil {
-		return err
+	if err == nil {
+		err = s.control.Flush()
 	}
-	return s.control.Flush()
+	s.gone = err != nil
+	return err
 }
 
-// end ends the answer with the handler's error, which is an event once others were sent.
-func (s *Sender) end(err error) error {
+// end ends the answer with the handler's error, which is an event once others were sent. The context is the request's.
+func (s *Sender) end(ctx context.Context, err error) error {
 	switch {
+	case s.gone || ctx.Err() != nil:
+		return nil // nobody is left to be told, and nothing is wrong with the server
 	case !s.call.begun && err != nil:
 		return err
 	case err == nil:

@@ -80,7 +80,7 @@ func Events[In any](name string, on On[In], handle func(context.Context, *Call, 
 		}
 		return on(in), func(ctx context.Context, w http.ResponseWriter, dst []byte) ([]byte, error) {
 			s := &Sender{call: c, w: w, control: http.NewResponseController(w)}
-			return dst, s.end(handle(ctx, c, in, s))
+			return dst, s.end(ctx, handle(ctx, c, in, s))
 		}, nil
 	}}
 }
