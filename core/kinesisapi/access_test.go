@@ -198,5 +198,11 @@ func TestEncryptionIsStartedAndStopped(t *testing.T) {
 	for i, r := range records {
 		require.Equal(t, fmt.Sprint(i), string(r.Data))
 		require.Equal(t, fmt.Sprintf("key-%d", i%7), *r.PartitionKey)
+		require.Equal(t, i >= 5 && i < 10, r.EncryptionType == "KMS", i)
+	}
+	got := event(t, s.subscribe(t, s.consumer(t, "clicks", "app"), horizon())).Records
+	require.Len(t, got, 15)
+	for i, r := range got {
+		require.Equal(t, i >= 5 && i < 10, r.EncryptionType == "KMS", i)
 	}
 }

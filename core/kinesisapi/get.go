@@ -135,7 +135,7 @@ func (a *API) get(ctx context.Context, in *getRecordsInput, done *GetDone) (*get
 	defer page.Rows.Release()
 	done.Got, done.Age = Flow{Records: page.Rows.Records, Bytes: page.Rows.Bytes}, page.Behind
 	a.cfg.Limits.Took(t.limited(p.shard), page.Rows.Bytes)
-	out := &getRecordsOutput{Records: records(page.Rows), MillisBehindLatest: page.Behind.Milliseconds()}
+	out := &getRecordsOutput{Records: records(page.Rows, page.Sealed), MillisBehindLatest: page.Behind.Milliseconds()}
 	if !page.Ended {
 		out.NextShardIterator = a.iterator(t, p.shard, page.Next)
 		return out, nil
@@ -147,8 +147,8 @@ func (a *API) get(ctx context.Context, in *getRecordsInput, done *GetDone) (*get
 // utc is a time as AWS writes it in messages.
 func utc(t time.Time) string { return t.UTC().Format("Mon Jan 02 15:04:05 UTC 2006") }
 
-// records are the rows of a raw batch. Their data is that of the batch.
-func records(b core.Batch) []recordShape {
+// records are the rows of a raw batch, of which some are stored encrypted. Their data is that of the batch.
+func records(b core.Batch, sealed []bool) []recordShape {
 	n := int(b.NumRows())
 	out := make([]recordShape, n)
 	if n == 0 {
@@ -159,6 +159,9 @@ func records(b core.Batch) []recordShape {
 		out[i] = recordShape{
 			SequenceNumber: string(b.SequenceOf(i)), ApproximateArrivalTimestamp: wire.Time{Time: time.UnixMilli(int64(arrivals.Value(i)))},
 			Data: data.Value(i), PartitionKey: keys.Value(i),
+		}
+		if i < len(sealed) && sealed[i] {
+			out[i].EncryptionType = encryptionKMS
 		}
 	}
 	return out

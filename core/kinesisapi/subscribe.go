@@ -162,7 +162,7 @@ func (s *subscription) next(ctx context.Context) (core.Batch, error) {
 }
 
 func (s *subscription) sendAll(ctx context.Context, b core.Batch) error {
-	records := records(b)
+	records := records(b, s.reader.Sealed())
 	for len(records) > 0 {
 		n, size := 0, 0
 		for n < min(len(records), eventRecords) && (n == 0 || size+records[n].size() <= eventBytes) {

@@ -26,7 +26,8 @@ type Reader struct {
 	horizon bool  // still at the trim horizon: rows that have expired are passed over
 	again   bool  // rows that have expired are read too
 	ended   context.Context
-	err     error // met after the last batch
+	sealed  []bool // see Sealed
+	err     error  // met after the last batch
 }
 
 // Read returns a reader of the records after a sequence number; the empty one reads from the trim horizon.
@@ -132,9 +133,12 @@ func (r *Reader) Next(ctx context.Context) (core.Batch, error) {
 			break
 		}
 	}
-	r.horizon = false
+	r.horizon, r.sealed = false, g.sealed
 	return g.batch()
 }
+
+// Sealed says which records of the batch that Next returned last are stored encrypted; those behind its end are not.
+func (r *Reader) Sealed() []bool { return r.sealed }
 
 // Close gives up what the reader holds.
 func (r *Reader) Close() error { return r.cursor.Close() }
@@ -148,6 +152,7 @@ type gather struct {
 	rows     int64
 	bytes    int64
 	handles  []int64
+	sealed   []bool           // which rows are encrypted; those behind its end are not
 	cols     [3][]arrow.Array // as stored
 }
 
@@ -198,11 +203,22 @@ func (g *gather) add(en shardlog.Entry, skip int64) error {
 	for i := range n {
 		g.handles = append(g.handles, first+from+i)
 	}
+	if k != arrow.Array(keys) {
+		g.seal(keys)
+	}
 	g.rows += n
 	for _, c := range []int{1, 2} {
 		g.bytes += core.ValueBytes(g.cols[c][len(g.cols[c])-1])
 	}
 	return nil
+}
+
+// seal notes which of the rows that are added are encrypted: their stored keys are empty.
+func (g *gather) seal(keys *array.String) {
+	g.sealed = append(g.sealed, make([]bool, g.rows-int64(len(g.sealed)))...)
+	for i := range keys.Len() {
+		g.sealed = append(g.sealed, keys.ValueLen(i) == 0)
+	}
 }
 
 // batch is what was gathered, as a raw batch.
