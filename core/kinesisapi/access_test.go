@@ -12,6 +12,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
 	"github.com/stretchr/testify/require"
 
 	"github.com/penstock/penstock/core/awsapi"
@@ -204,5 +205,32 @@ func TestEncryptionIsStartedAndStopped(t *testing.T) {
 	require.Len(t, got, 15)
 	for i, r := range got {
 		require.Equal(t, i >= 5 && i < 10, r.EncryptionType == "KMS", i)
+	}
+}
+
+// TestWhatIsWrongWithAMasterKeyIsSaid, as whoever can mend it is not the client.
+func TestWhatIsWrongWithAMasterKeyIsSaid(t *testing.T) {
+	masters := func(text string) *sealing.File {
+		path := filepath.Join(t.TempDir(), "keys.yaml")
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+		keys, err := sealing.OpenFile(path)
+		require.NoError(t, err)
+		return keys
+	}
+	s := serve(t, instant)
+	s.stream(t, "clicks", 1)
+	s.streams.SetMasters(masters("alias/one: MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\n"))
+	_, err := s.StartStreamEncryption(t.Context(), &kinesis.StartStreamEncryptionInput{StreamName: aws.String("clicks"), EncryptionType: "KMS", KeyId: aws.String("alias/one")})
+	require.NoError(t, err)
+	for want, keys := range map[string]*sealing.File{
+		codeNoKey:    masters("alias/two: MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\n"),
+		codeWrongKey: masters("alias/one: AAAAMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\n"),
+	} {
+		s.streams.SetMasters(keys)
+		_, err = s.PutRecord(t.Context(), &kinesis.PutRecordInput{StreamName: aws.String("clicks"), Data: []byte("x"), PartitionKey: aws.String("a")})
+		require.Equal(t, want, code(t, err))
+		require.ErrorContains(t, err, "alias/one")
+		_, err = s.PutRecords(t.Context(), &kinesis.PutRecordsInput{StreamName: aws.String("clicks"), Records: []types.PutRecordsRequestEntry{{Data: []byte("x"), PartitionKey: aws.String("a")}}})
+		require.Equal(t, want, code(t, err))
 	}
 }
