@@ -140,6 +140,19 @@ func TestWhatIsPutIsGot(t *testing.T) {
 	require.Len(t, got, 500)
 }
 
+// TestMoreShardsThanAStreamMayHave are refused where the limit of all streams allows them.
+func TestMoreShardsThanAStreamMayHave(t *testing.T) {
+	cfg := instant
+	cfg.ShardLimit = 50_000
+	s := serve(t, cfg)
+	_, err := s.CreateStream(t.Context(), &kinesis.CreateStreamInput{StreamName: aws.String("clicks"), ShardCount: aws.Int32(10_001)})
+	require.Equal(t, codeArgument, code(t, err))
+	s.stream(t, "clicks", 1)
+	_, err = s.UpdateShardCount(t.Context(), &kinesis.UpdateShardCountInput{StreamName: aws.String("clicks"), TargetShardCount: aws.Int32(10_001), ScalingType: "UNIFORM_SCALING"})
+	require.Error(t, err)
+	require.NotEqual(t, codeInternal, code(t, err))
+}
+
 func TestIteratorsBeginWhereTheySay(t *testing.T) {
 	s := serve(t, instant)
 	s.stream(t, "clicks", 1)

@@ -69,6 +69,8 @@ func (a *API) explain(name core.StreamName, err error) error {
 		return awsapi.Refuse(codeWrongKey, "Stream %s under account %s: %s.", name, a.cfg.Account, err)
 	case errors.Is(err, core.ErrThrottled):
 		return &awsapi.Error{Code: codeThroughput, Status: http.StatusBadRequest, Message: fmt.Sprintf("The log has no room just now; slow down. Stream %s under account %s.", name, a.cfg.Account)}
+	case errors.Is(err, core.ErrInvalid):
+		return invalid("Request for stream %s under account %s: %s.", name, a.cfg.Account, err)
 	}
 	return err
 }
