@@ -34,11 +34,12 @@ var (
 type Bodies struct {
 	memory *memory.Holder
 	ahead  chan *memory.Holder // has the one that has nothing, while no body goes ahead
+	wait   time.Duration       // for memory
 }
 
 // NewBodies returns the bodies of a service. A nil budget has no bounds.
 func NewBodies(b *memory.Budget) *Bodies {
-	s := &Bodies{memory: b.Holder(), ahead: make(chan *memory.Holder, 1)}
+	s := &Bodies{memory: b.Holder(), ahead: make(chan *memory.Holder, 1), wait: room}
 	s.ahead <- b.Holder()
 	return s
 }
@@ -99,7 +100,7 @@ func (b *Body) Take(n int64) error {
 	if b.first != nil {
 		return nil
 	}
-	waiting, stop := context.WithTimeout(b.ctx, room)
+	waiting, stop := context.WithTimeout(b.ctx, b.of.wait)
 	defer stop()
 	for waiting.Err() == nil {
 		short, done := context.WithTimeout(waiting, turn)
@@ -111,7 +112,7 @@ func (b *Body) Take(n int64) error {
 		}
 		select {
 		case b.first = <-b.of.ahead:
-			if taken, err = b.first.Take(waiting, b.left); err != nil { // it has nothing, so it gets it
+			if taken, err = b.first.Take(waiting, max(b.left, n)); err != nil { // it has nothing, so it gets it
 				return ErrNoRoom
 			}
 			b.rooms = append(b.rooms, taken)
@@ -122,12 +123,42 @@ func (b *Body) Take(n int64) error {
 	return ErrNoRoom
 }
 
+// takeNow is Take if that is possible now.
+func (b *Body) takeNow(n int64) bool {
+	now, stop := context.WithCancel(b.ctx)
+	stop()
+	taken, err := b.of.memory.Take(now, n)
+	if err == nil {
+		b.rooms = append(b.rooms, taken)
+	}
+	return err == nil
+}
+
+// keep gives back all memory but n bytes, as far as there are as many, and Doc with it.
+func (b *Body) keep(n int64) {
+	var kept []*memory.Room
+	for _, r := range b.rooms {
+		if len(kept) == 0 && r.Shrink(n) {
+			kept = append(kept, r)
+		} else {
+			r.Give()
+		}
+	}
+	b.rooms = kept
+	b.forget()
+}
+
 // Release gives back the memory, and Doc with it. It may be called more than once.
 func (b *Body) Release() {
 	for _, r := range b.rooms {
 		r.Give()
 	}
 	b.rooms = nil
+	b.forget()
+}
+
+// forget gives back Doc, and lets another body go ahead.
+func (b *Body) forget() {
 	if b.first != nil {
 		b.of.ahead <- b.first
 		b.first = nil

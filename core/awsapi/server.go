@@ -95,6 +95,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	out := bodies.Get().(*[]byte)
 	defer giveBack(out)
 	err := s.serve(w, r, c, out, &o)
+	defer c.release()
 	status := http.StatusOK
 	if err != nil {
 		e := answer(err)
@@ -120,6 +121,13 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(*out) // the caller may be gone
 	o.Out = len(*out)
 	s.told(r, c, o)
+}
+
+// release gives back what memory the request holds.
+func (c *Call) release() {
+	if c.body != nil {
+		c.body.Release()
+	}
 }
 
 // told tells of a request that was answered.
@@ -159,7 +167,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, c *Call, out *[]b
 	if err != nil {
 		return err
 	}
-	defer body.Release()
+	c.body = body
 	o.In = len(body.Doc)
 	if c.Caller, err = s.cfg.Guard.Verify(r, body.Doc); err != nil {
 		return err
@@ -182,6 +190,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, c *Call, out *[]b
 	ctx, stop := context.WithTimeout(r.Context(), longest)
 	defer stop()
 	*out, err = do(ctx, w, *out)
+	body.keep(int64(len(*out)))
 	return err
 }
 
@@ -200,7 +209,7 @@ func (s *Server) body(r *http.Request) (*Body, error) {
 	case err == nil:
 		return b, nil
 	case errors.Is(err, ErrNoRoom):
-		return nil, unavailable("no memory is free for another request")
+		return nil, noRoom()
 	case errors.Is(err, ErrLargeBody):
 		return nil, &Error{codeTooLarge, http.StatusRequestEntityTooLarge, "A request may have at most " + mib(s.cfg.MaxBody) + "."}
 	}

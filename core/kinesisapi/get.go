@@ -15,8 +15,9 @@ import (
 
 // Bounds of one GetRecords.
 const (
-	maxGet      = 10_000
-	maxGetBytes = 10 << 20
+	maxGet        = 10_000
+	maxGetBytes   = 10 << 20
+	leastGetBytes = 1 << 20 // where memory is short
 )
 
 // Types of iterators.
@@ -93,14 +94,14 @@ func (a *API) fix(ctx context.Context, t target, shard string, p stream.Position
 
 func (a *API) getRecords(ctx context.Context, c *awsapi.Call, in *getRecordsInput) (*getRecordsOutput, error) {
 	var done GetDone
-	out, err := a.get(ctx, in, &done)
+	out, err := a.get(ctx, c, in, &done)
 	if done.end(c, err) {
 		a.cfg.Events.Get(done)
 	}
 	return out, err
 }
 
-func (a *API) get(ctx context.Context, in *getRecordsInput, done *GetDone) (*getRecordsOutput, error) {
+func (a *API) get(ctx context.Context, c *awsapi.Call, in *getRecordsInput, done *GetDone) (*getRecordsOutput, error) {
 	p, err := a.tokens.open(kindIterator, in.ShardIterator)
 	if err != nil {
 		return nil, invalid("Invalid ShardIterator.")
@@ -125,7 +126,11 @@ func (a *API) get(ctx context.Context, in *getRecordsInput, done *GetDone) (*get
 	if err := a.cfg.Limits.Read(t.limited(p.shard)); err != nil {
 		return nil, a.explain(p.name, err)
 	}
-	page, err := t.Page(ctx, core.ShardID(p.shard), p.after, limit, maxGetBytes)
+	bytes, err := c.Room(maxGetBytes, leastGetBytes)
+	if err != nil {
+		return nil, err
+	}
+	page, err := t.Page(ctx, core.ShardID(p.shard), p.after, limit, bytes)
 	if errors.Is(err, stream.ErrNotFound) {
 		return nil, a.noShard(p.shard, p.name)
 	}
