@@ -97,7 +97,7 @@ func (s *Bodies) Read(ctx context.Context, r *http.Request, c Charge) (*Body, er
 
 // Take takes memory beside that for the body; ErrNoRoom.
 func (b *Body) Take(n int64) error {
-	if b.first != nil {
+	if b.first != nil || b.takeNow(n) {
 		return nil
 	}
 	waiting, stop := context.WithTimeout(b.ctx, b.of.wait)
@@ -107,7 +107,7 @@ func (b *Body) Take(n int64) error {
 		taken, err := b.of.memory.Take(short, n)
 		done()
 		if err == nil {
-			b.rooms, b.left = append(b.rooms, taken), b.left-n
+			b.hold(taken, n)
 			return nil
 		}
 		select {
@@ -115,7 +115,7 @@ func (b *Body) Take(n int64) error {
 			if taken, err = b.first.Take(waiting, max(b.left, n)); err != nil { // it has nothing, so it gets it
 				return ErrNoRoom
 			}
-			b.rooms = append(b.rooms, taken)
+			b.hold(taken, b.left)
 			return nil
 		default:
 		}
@@ -123,15 +123,24 @@ func (b *Body) Take(n int64) error {
 	return ErrNoRoom
 }
 
+// now is the context of who does not wait.
+var now = func() context.Context {
+	ctx, stop := context.WithCancel(context.Background())
+	stop()
+	return ctx
+}()
+
 // takeNow is Take if that is possible now.
 func (b *Body) takeNow(n int64) bool {
-	now, stop := context.WithCancel(b.ctx)
-	stop()
 	taken, err := b.of.memory.Take(now, n)
 	if err == nil {
-		b.rooms = append(b.rooms, taken)
+		b.hold(taken, n)
 	}
 	return err == nil
+}
+
+func (b *Body) hold(taken *memory.Room, n int64) {
+	b.rooms, b.left = append(b.rooms, taken), max(0, b.left-n)
 }
 
 // keep gives back all memory but n bytes, as far as there are as many, and Doc with it.

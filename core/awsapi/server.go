@@ -99,7 +99,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	status := http.StatusOK
 	if err != nil {
 		e := answer(err)
-		if e.Status >= http.StatusInternalServerError && e.Code == codeInternal {
+		if e.Status >= http.StatusInternalServerError && e.Code == codeInternal && r.Context().Err() == nil { // the client is there
 			s.cfg.Log.Error("request failed", "request", c.RequestID, "operation", c.Operation, "error", err)
 		}
 		o.Code, status = e.Code, e.Status

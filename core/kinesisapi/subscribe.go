@@ -154,6 +154,7 @@ func (s *subscription) next(ctx context.Context) (core.Batch, error) {
 		if err != nil {
 			return core.Batch{}, err
 		}
+		r.Within(eventRecords, eventBytes) // there may be thousands of subscriptions that catch up
 		s.reader = r
 	}
 	waiting, stop := context.WithTimeout(ctx, heartbeat)

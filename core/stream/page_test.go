@@ -24,3 +24,25 @@ func TestAPageSaysHowManyBytesItHas(t *testing.T) {
 		page.Rows.Release()
 	}
 }
+
+func TestAReaderMakesBatchesAsSmallAsItIsTold(t *testing.T) {
+	n := start(t, vfs.NewMem())
+	defer n.close(t)
+	_, err := n.Create(t.Context(), "s", Settings{})
+	require.NoError(t, err)
+	s, err := n.Open(t.Context(), "s")
+	require.NoError(t, err)
+	for range 10 {
+		put(t, s, "k", strings.Repeat("a", 99))
+	}
+	for want, within := range map[int64][2]int64{10: {100, 1 << 20}, 3: {3, 1 << 20}, 2: {100, 200}, 1: {1, 1}} {
+		r, err := s.Read(t.Context(), "shardId-000000000000", "")
+		require.NoError(t, err)
+		r.Within(within[0], within[1])
+		b, err := r.Next(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, want, b.Records)
+		b.Release()
+		require.NoError(t, r.Close())
+	}
+}

@@ -26,6 +26,8 @@ type Reader struct {
 	horizon bool  // still at the trim horizon: rows that have expired are passed over
 	again   bool  // rows that have expired are read too
 	ended   context.Context
+	rows    int64  // bounds of a batch: it is no longer than the entry that reaches one
+	bytes   int64
 	sealed  []bool // see Sealed
 	err     error  // met after the last batch
 }
@@ -52,7 +54,7 @@ func (s *Stream) reader(ctx context.Context, id core.ShardID, after core.Sequenc
 	if err != nil {
 		return nil, err
 	}
-	r := &Reader{stream: s, shard: sh, keep: v.Retention, skip: -1, horizon: horizon}
+	r := &Reader{stream: s, shard: sh, keep: v.Retention, skip: -1, horizon: horizon, rows: batchRows, bytes: batchBytes}
 	from := shardlog.Pos(0)
 	if !horizon {
 		if after == "" {
@@ -91,6 +93,9 @@ func (r *Reader) expires(ctx context.Context) int64 {
 	return r.stream.store.horizon(r.keep).UnixMilli()
 }
 
+// Within makes batches smaller than they are else: of about so many records, and bytes of keys and data.
+func (r *Reader) Within(records, bytes int64) { r.rows, r.bytes = min(records, batchRows), min(bytes, batchBytes) }
+
 // Bounds of one batch.
 const (
 	batchRows  = 8192
@@ -105,7 +110,7 @@ func (r *Reader) Next(ctx context.Context) (core.Batch, error) {
 	}
 	g := r.gather(ctx)
 	defer g.release()
-	for g.rows < batchRows && g.bytes < batchBytes {
+	for g.rows < r.rows && g.bytes < r.bytes {
 		wait := ctx
 		if g.rows > 0 {
 			wait = r.ended // only what is there
