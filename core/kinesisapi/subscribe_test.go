@@ -2,6 +2,7 @@ package kinesisapi
 
 import (
 	"fmt"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/penstock/penstock/core"
+	"github.com/penstock/penstock/core/awsapi"
 	"github.com/penstock/penstock/core/kinesisapi/kinesistest"
 )
 
@@ -221,4 +223,23 @@ func TestAConsumerHasOneARN(t *testing.T) {
 		_, err = s.DeregisterStreamConsumer(t.Context(), &kinesis.DeregisterStreamConsumerInput{ConsumerARN: &other})
 		require.Equal(t, codeNotFound, code(t, err), other)
 	}
+}
+
+// TestSubscriptionsEndWithTheServer, so that it can drain, and without an error, so that clients come back to the next one.
+func TestSubscriptionsEndWithTheServer(t *testing.T) {
+	api, s := newAPI(t, instant)
+	h := httptest.NewServer(awsapi.New(api.Service(), awsapi.Config{Guard: awsapi.Anyone}))
+	defer h.Close()
+	s.Client, s.url = kinesistest.Client(h.URL, "key", "secret"), h.URL
+	s.stream(t, "clicks", 1)
+	consumer := s.consumer(t, "clicks", "app")
+	sub := s.subscribe(t, consumer, horizon())
+	event(t, sub)
+	api.EndSubscriptions()
+	for range sub.Events() {
+	}
+	require.NoError(t, sub.Err())
+	from := horizon()
+	_, err := s.another().SubscribeToShard(t.Context(), &kinesis.SubscribeToShardInput{ConsumerARN: &consumer, ShardId: aws.String("shardId-000000000000"), StartingPosition: &from})
+	require.Equal(t, codeInternal, code(t, err))
 }
