@@ -23,8 +23,6 @@ type Sender struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
 	encoder *eventstream.Encoder
-	buf     bytes.Buffer
-	doc     []byte
 	gone    bool // the client is
 }
 
@@ -59,18 +57,22 @@ func (s *Sender) Send(event string, from any) error {
 }
 
 func (s *Sender) frame(message, typeHeader, name string, from any) error {
-	s.doc = wire.Append(s.call.Protocol, s.doc[:0], from)
-	m := eventstream.Message{Payload: s.doc}
+	doc, framed := bodies.Get().(*[]byte), bodies.Get().(*[]byte) // between two events nothing is held
+	defer giveBack(doc)
+	defer giveBack(framed)
+	*doc = wire.Append(s.call.Protocol, (*doc)[:0], from)
+	m := eventstream.Message{Payload: *doc}
 	m.Headers.Set(":message-type", eventstream.StringValue(message))
 	m.Headers.Set(typeHeader, eventstream.StringValue(name))
 	m.Headers.Set(":content-type", eventstream.StringValue(contentType(s.call.Protocol)))
-	s.buf.Reset()
-	if err := s.encoder.Encode(&s.buf, m); err != nil {
-		return fmt.Errorf("encode an event of %d bytes: %w", len(s.doc), err)
+	buf := bytes.NewBuffer((*framed)[:0])
+	if err := s.encoder.Encode(buf, m); err != nil {
+		return fmt.Errorf("encode an event of %d bytes: %w", len(*doc), err)
 	}
+	*framed = buf.Bytes()
 	err := s.control.SetWriteDeadline(time.Now().Add(stalled))
 	if err == nil {
-		_, err = s.w.Write(s.buf.Bytes())
+		_, err = s.w.Write(*framed)
 	}
 	if err == nil {
 		err = s.control.Flush()
@@ -83,7 +85,7 @@ func (s *Sender) frame(message, typeHeader, name string, from any) error {
 func (s *Sender) end(ctx context.Context, err error) error {
 	switch {
 	case s.gone || ctx.Err() != nil:
-		return nil // nobody is left to be told, and nothing is wrong with the server
+		return nil //nolint:nilerr // nobody is left to be told, and nothing is wrong with the server
 	case !s.call.begun && err != nil:
 		return err
 	case err == nil:

@@ -159,7 +159,9 @@ func TestAPolicyThatCannotBeReadAllowsNothing(t *testing.T) {
 	}
 	_, err := s.streams.Create(t.Context(), "clicks", stream.Settings{})
 	require.NoError(t, err)
-	busy := func(context.Context, string) (string, error) { return "", awsapi.Refuse(codeThroughput, "The log has no room just now.") }
+	busy := func(context.Context, string) (string, error) {
+		return "", awsapi.Refuse(codeThroughput, "The log has no room just now.")
+	}
 	_, err = kinesistest.Client(guard(t, api, busy), "ADMIN", "admins-secret-0123456789").
 		PutRecord(t.Context(), &kinesis.PutRecordInput{StreamName: aws.String("clicks"), Data: []byte("x"), PartitionKey: aws.String("a")})
 	require.Error(t, err)

@@ -26,7 +26,7 @@ type Reader struct {
 	horizon bool  // still at the trim horizon: rows that have expired are passed over
 	again   bool  // rows that have expired are read too
 	ended   context.Context
-	rows    int64  // bounds of a batch: it is no longer than the entry that reaches one
+	rows    int64 // bounds of a batch: it is no longer than the entry that reaches one
 	bytes   int64
 	sealed  []bool // see Sealed
 	err     error  // met after the last batch
@@ -94,7 +94,9 @@ func (r *Reader) expires(ctx context.Context) int64 {
 }
 
 // Within makes batches smaller than they are else: of about so many records, and bytes of keys and data.
-func (r *Reader) Within(records, bytes int64) { r.rows, r.bytes = min(records, batchRows), min(bytes, batchBytes) }
+func (r *Reader) Within(records, bytes int64) {
+	r.rows, r.bytes = min(records, batchRows), min(bytes, batchBytes)
+}
 
 // Bounds of one batch.
 const (
