@@ -133,10 +133,10 @@ func (r *Reader) Next(ctx context.Context) (core.Batch, error) {
 			break
 		}
 		if err := g.add(en, r.skip); err != nil {
+			r.err = err // for good: the cursor is behind the entry
 			if g.rows == 0 {
 				return core.Batch{}, err
 			}
-			r.err = err
 			break
 		}
 	}
