@@ -135,7 +135,7 @@ func (a *app) serveOn(ctx context.Context, c serveConfig, l net.Listener, h *hos
 		select {
 		case <-running.Done():
 		case <-h.node.Failed():
-			return errors.New("the log failed: start penstock again")
+			return errors.Join(errors.New("the log failed: start penstock again"), server.Close()) // there is nothing to drain to
 		}
 		h.admin.setReady(false)
 		ending, stop := context.WithTimeout(context.WithoutCancel(ctx), c.opts.Drain)

@@ -32,9 +32,9 @@ const (
 	codeTooLarge      = "RequestEntityTooLargeException"
 )
 
-// unavailable says that the service has no room for a request just now.
-func unavailable(what string) *Error {
-	return &Error{codeUnavailable, http.StatusServiceUnavailable, "Slow down: " + what + "."}
+// noRoom says that the service has no memory for a request just now.
+func noRoom() error {
+	return &Error{codeUnavailable, http.StatusServiceUnavailable, "Slow down: no memory is free for another request."}
 }
 
 // answer is what an error is to the caller. What is not an Error is our own failure: its words stay in the log.

@@ -2,6 +2,7 @@ package awsapi
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"net/http"
 	"time"
@@ -22,8 +23,7 @@ type Sender struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
 	encoder *eventstream.Encoder
-	buf     bytes.Buffer
-	doc     []byte
+	gone    bool // the client is
 }
 
 // settle is how long a stream of events waits before it begins. The SDK for Go closes a request's body when the answer
@@ -57,27 +57,35 @@ func (s *Sender) Send(event string, from any) error {
 }
 
 func (s *Sender) frame(message, typeHeader, name string, from any) error {
-	s.doc = wire.Append(s.call.Protocol, s.doc[:0], from)
-	m := eventstream.Message{Payload: s.doc}
+	doc, framed := bodies.Get().(*[]byte), bodies.Get().(*[]byte) // between two events nothing is held
+	defer giveBack(doc)
+	defer giveBack(framed)
+	*doc = wire.Append(s.call.Protocol, (*doc)[:0], from)
+	m := eventstream.Message{Payload: *doc}
 	m.Headers.Set(":message-type", eventstream.StringValue(message))
 	m.Headers.Set(typeHeader, eventstream.StringValue(name))
 	m.Headers.Set(":content-type", eventstream.StringValue(contentType(s.call.Protocol)))
-	s.buf.Reset()
-	if err := s.encoder.Encode(&s.buf, m); err != nil {
-		return fmt.Errorf("encode an event of %d bytes: %w", len(s.doc), err)
+	buf := bytes.NewBuffer((*framed)[:0])
+	if err := s.encoder.Encode(buf, m); err != nil {
+		return fmt.Errorf("encode an event of %d bytes: %w", len(*doc), err)
 	}
-	if err := s.control.SetWriteDeadline(time.Now().Add(stalled)); err != nil {
-		return err
+	*framed = buf.Bytes()
+	err := s.control.SetWriteDeadline(time.Now().Add(stalled))
+	if err == nil {
+		_, err = s.w.Write(*framed)
 	}
-	if _, err := s.w.Write(s.buf.Bytes()); err != nil {
-		return err
+	if err == nil {
+		err = s.control.Flush()
 	}
-	return s.control.Flush()
+	s.gone = err != nil
+	return err
 }
 
-// end ends the answer with the handler's error, which is an event once others were sent.
-func (s *Sender) end(err error) error {
+// end ends the answer with the handler's error, which is an event once others were sent. The context is the request's.
+func (s *Sender) end(ctx context.Context, err error) error {
 	switch {
+	case s.gone || ctx.Err() != nil:
+		return nil //nolint:nilerr // nobody is left to be told, and nothing is wrong with the server
 	case !s.call.begun && err != nil:
 		return err
 	case err == nil:

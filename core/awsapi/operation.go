@@ -16,7 +16,23 @@ type Call struct {
 	Protocol  wire.Protocol
 	Caller    Caller // nil until it is known
 
-	begun bool // the answer was, with events
+	begun bool  // the answer was, with events
+	body  *Body // nil until it was read
+}
+
+// answerShare is what a byte of an answer's data takes: itself, what it is gathered from, the document.
+const answerShare = 4
+
+// Room takes memory for an answer with up to n bytes of data, until it is sent, and returns how many it may have: where
+// memory is short not n but least, which is waited for.
+func (c *Call) Room(n, least int64) (int64, error) {
+	if c.body == nil || c.body.takeNow(answerShare*n) {
+		return n, nil
+	}
+	if err := c.body.Take(answerShare * least); err != nil {
+		return 0, noRoom()
+	}
+	return least, nil
 }
 
 // Operation is one of a service.
@@ -80,7 +96,7 @@ func Events[In any](name string, on On[In], handle func(context.Context, *Call, 
 		}
 		return on(in), func(ctx context.Context, w http.ResponseWriter, dst []byte) ([]byte, error) {
 			s := &Sender{call: c, w: w, control: http.NewResponseController(w)}
-			return dst, s.end(handle(ctx, c, in, s))
+			return dst, s.end(ctx, handle(ctx, c, in, s))
 		}, nil
 	}}
 }

@@ -5,12 +5,12 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/penstock/penstock/core/awsapi/wire"
@@ -65,13 +65,13 @@ type Server struct {
 	service    Service
 	cfg        Config
 	operations map[string]*Operation
-	memory     *memory.Holder
+	bodies     *Bodies
 }
 
 // New returns the server of a service. It panics if two operations have one name, or there is no guard.
 func New(service Service, cfg Config) *Server {
 	s := &Server{service: service, cfg: cfg.withDefaults(), operations: map[string]*Operation{}}
-	s.memory = s.cfg.Memory.Holder()
+	s.bodies = NewBodies(s.cfg.Memory)
 	if cfg.Guard == nil {
 		panic("awsapi: a server without a guard")
 	}
@@ -95,21 +95,22 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	out := bodies.Get().(*[]byte)
 	defer giveBack(out)
 	err := s.serve(w, r, c, out, &o)
+	defer c.release()
 	status := http.StatusOK
-	if c.begun {
-		s.told(r, c, o)
-		return
-	}
 	if err != nil {
 		e := answer(err)
-		if e.Status >= http.StatusInternalServerError && e.Code == codeInternal {
+		if e.Status >= http.StatusInternalServerError && e.Code == codeInternal && r.Context().Err() == nil { // the client is there
 			s.cfg.Log.Error("request failed", "request", c.RequestID, "operation", c.Operation, "error", err)
 		}
 		o.Code, status = e.Code, e.Status
 		*out = wire.Append(c.Protocol, (*out)[:0], &failure{e.Code, e.Message})
-		if status == http.StatusServiceUnavailable {
-			h.Set("Retry-After", "1")
-		}
+	}
+	if c.begun { // it was answered by events
+		s.told(r, c, o)
+		return
+	}
+	if status == http.StatusServiceUnavailable {
+		h.Set("Retry-After", "1")
 	}
 	h["Content-Type"] = []string{contentType(c.Protocol)}
 	if c.Protocol == wire.RPCv2 {
@@ -120,6 +121,13 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(*out) // the caller may be gone
 	o.Out = len(*out)
 	s.told(r, c, o)
+}
+
+// release gives back what memory the request holds.
+func (c *Call) release() {
+	if c.body != nil {
+		c.body.Release()
+	}
 }
 
 // told tells of a request that was answered.
@@ -155,23 +163,19 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, c *Call, out *[]b
 	if op == nil {
 		c.Operation = "" // a client's word, of any length
 	}
-	doc, taken, err := s.body(r.Context(), r)
+	body, err := s.body(r)
 	if err != nil {
 		return err
 	}
-	release := sync.OnceFunc(func() {
-		taken.give()
-		giveBack(doc)
-	})
-	defer release()
-	o.In = len(*doc)
-	if c.Caller, err = s.cfg.Guard.Verify(r, *doc); err != nil {
+	c.body = body
+	o.In = len(body.Doc)
+	if c.Caller, err = s.cfg.Guard.Verify(r, body.Doc); err != nil {
 		return err
 	}
 	if op == nil {
 		return Refuse(codeUnknown, "%s has no operation %.100q.", s.service.Name, name)
 	}
-	resource, do, err := op.prepare(c, *doc)
+	resource, do, err := op.prepare(c, body.Doc)
 	if err != nil {
 		return err
 	}
@@ -179,14 +183,37 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, c *Call, out *[]b
 		return err
 	}
 	if op.events {
-		release()
+		body.Release()
 		_, err = do(r.Context(), w, nil)
 		return err
 	}
 	ctx, stop := context.WithTimeout(r.Context(), longest)
 	defer stop()
 	*out, err = do(ctx, w, *out)
+	body.keep(int64(len(*out)))
 	return err
+}
+
+// share is what a byte of a body takes: itself, what it is decoded to, the batch.
+const share = 3
+
+// body reads a request's body, which is released by the caller.
+func (s *Server) body(r *http.Request) (*Body, error) {
+	b, err := s.bodies.Read(r.Context(), r, Charge{Most: s.cfg.MaxBody, Share: share, More: s.cfg.MaxAnswer})
+	if err == nil {
+		if err = b.Take(s.cfg.MaxAnswer); err != nil {
+			b.Release()
+		}
+	}
+	switch {
+	case err == nil:
+		return b, nil
+	case errors.Is(err, ErrNoRoom):
+		return nil, noRoom()
+	case errors.Is(err, ErrLargeBody):
+		return nil, &Error{codeTooLarge, http.StatusRequestEntityTooLarge, "A request may have at most " + mib(s.cfg.MaxBody) + "."}
+	}
+	return nil, Refuse(codeSerialization, "The body could not be read to its end.")
 }
 
 // longest is how long an operation may take. Clients of AWS give up after a minute at most.

@@ -5,7 +5,6 @@ import (
 	"compress/gzip"
 	"io"
 	"net/http"
-	"time"
 
 	"github.com/penstock/penstock/core/awsapi"
 )
@@ -17,8 +16,6 @@ const (
 	maxRatio    = 100 // of what is unpacked to what was sent; a thousand data of one kind stay below
 	unpackedMin = 64 << 10
 	maxMetrics  = 1000
-	// room is how long a request waits for memory before it is turned away.
-	room = 500 * time.Millisecond
 )
 
 func tooLarge() error {

@@ -1,10 +1,8 @@
 package cloudwatchapi
 
 import (
-	"context"
 	"crypto/rand"
 	"errors"
-	"io"
 	"log/slog"
 	"mime"
 	"net/http"
@@ -39,7 +37,7 @@ type Outcome struct {
 // Handler answers requests of CloudWatch's. It is safe for concurrent use.
 type Handler struct {
 	cfg    Config
-	memory *memory.Holder
+	bodies *awsapi.Bodies
 }
 
 // New returns a handler. It panics without a guard.
@@ -53,7 +51,7 @@ func New(cfg Config) *Handler {
 	if cfg.Observe == nil {
 		cfg.Observe = func(Outcome) {}
 	}
-	return &Handler{cfg: cfg, memory: cfg.Memory.Holder()}
+	return &Handler{cfg: cfg, bodies: awsapi.NewBodies(cfg.Memory)}
 }
 
 // Match reports whether a request is one of CloudWatch's: by its target, its path, or by a form in the body, which no
@@ -96,12 +94,13 @@ func (h *Handler) serve(r *http.Request, p protocol) (int, error) {
 	if r.Method != http.MethodPost {
 		return 0, unknown("requests are sent with POST, not " + r.Method)
 	}
-	sent, release, err := h.body(r)
+	encoding := r.Header.Get("Content-Encoding")
+	body, err := h.bodies.Read(r.Context(), r, awsapi.Charge{Most: maxSent, Share: 1, More: unpacking(encoding, maxSent)})
 	if err != nil {
-		return 0, err
+		return 0, unread(err)
 	}
-	defer release()
-	who, err := h.cfg.Guard.Verify(r, sent)
+	defer body.Release()
+	who, err := h.cfg.Guard.Verify(r, body.Doc)
 	if err != nil {
 		return 0, err
 	}
@@ -111,7 +110,10 @@ func (h *Handler) serve(r *http.Request, p protocol) (int, error) {
 	if err := h.cfg.Guard.Allow(r.Context(), r, who, "cloudwatch:"+operation, "*"); err != nil {
 		return 0, err
 	}
-	doc, err := unpack(r.Header.Get("Content-Encoding"), sent)
+	if err := body.Take(unpacking(encoding, int64(len(body.Doc)))); err != nil { // not before it is known who asks for it
+		return 0, unread(err)
+	}
+	doc, err := unpack(encoding, body.Doc)
 	if err != nil {
 		return 0, err
 	}
@@ -124,28 +126,16 @@ func (h *Handler) serve(r *http.Request, p protocol) (int, error) {
 
 func unknown(what string) error { return awsapi.Refuse("InvalidAction", "Not known here: %s.", what) }
 
-// body reads what was sent; memory for it and for what it is unpacked to is taken before.
-func (h *Handler) body(r *http.Request) (sent []byte, release func(), err error) {
-	size := r.ContentLength
-	if size < 0 {
-		size = maxSent // in chunks: it may become as large
+// unpacking is the memory that it takes to unpack and read a body.
+func unpacking(encoding string, sent int64) int64 { return 3 * unpackedLimit(encoding, sent) }
+
+// unread is why a body was not read.
+func unread(err error) error {
+	switch {
+	case errors.Is(err, awsapi.ErrNoRoom):
+		return &awsapi.Error{Code: "ServiceUnavailable", Status: http.StatusServiceUnavailable, Message: "Slow down: no memory is free for another request."}
+	case errors.Is(err, awsapi.ErrLargeBody):
+		return tooLarge()
 	}
-	if size > maxSent {
-		return nil, nil, tooLarge()
-	}
-	waiting, stop := context.WithTimeout(r.Context(), room)
-	defer stop()
-	taken, err := h.memory.Take(waiting, size+3*unpackedLimit(r.Header.Get("Content-Encoding"), size))
-	if err != nil {
-		return nil, nil, &awsapi.Error{Code: "ServiceUnavailable", Status: http.StatusServiceUnavailable, Message: "Slow down: no memory is free for another request."}
-	}
-	sent, err = io.ReadAll(http.MaxBytesReader(nil, r.Body, maxSent))
-	if err != nil {
-		taken.Give()
-		if large := (*http.MaxBytesError)(nil); errors.As(err, &large) {
-			return nil, nil, tooLarge()
-		}
-		return nil, nil, awsapi.Refuse("MalformedInput", "The body could not be read to its end.")
-	}
-	return sent, taken.Give, nil
+	return awsapi.Refuse("MalformedInput", "The body could not be read to its end.")
 }

@@ -5,8 +5,10 @@ import (
 	"compress/gzip"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -28,6 +30,7 @@ import (
 	"github.com/penstock/penstock/core/awsapi"
 	"github.com/penstock/penstock/core/awsapi/access"
 	"github.com/penstock/penstock/core/awsapi/iam"
+	"github.com/penstock/penstock/core/memory"
 )
 
 // server is the handler, what it was told and the encodings of the bodies that came.
@@ -248,6 +251,29 @@ func TestBombsAreRefused(t *testing.T) {
 		status, answer := s.post(t, c.body, c.edit)
 		require.Equal(t, c.want, status, "%s: %s", name, answer)
 	}
+}
+
+// TestABodyThatDoesNotComeTakesNoMemory, as nobody knows yet who sends it.
+func TestABodyThatDoesNotComeTakesNoMemory(t *testing.T) {
+	budget, err := memory.New(memory.Min)
+	require.NoError(t, err)
+	s := serve(t, Config{Memory: budget})
+	for range 20 {
+		c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(s.url, "http://"))
+		require.NoError(t, err)
+		defer c.Close() //nolint:errcheck // nothing is left of it
+		_, err = io.WriteString(c, "POST / HTTP/1.1\r\nHost: a\r\nContent-Type: "+typeForm+"\r\nContent-Encoding: gzip\r\nContent-Length: 1000000\r\n\r\n{")
+		require.NoError(t, err)
+	}
+	held := func() int64 { reading, _ := budget.Used(); return reading }
+	require.Eventually(t, func() bool { return held() > 0 }, 10*time.Second, time.Millisecond, "the first bytes are read")
+	for range 20 {
+		resp, err := http.PostForm(s.url, url.Values{"Action": {operation}, "Namespace": {"app"}, "MetricData.member.1.MetricName": {"Success"}})
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		require.Equal(t, http.StatusOK, resp.StatusCode)
+	}
+	require.Less(t, held(), int64(1<<20))
 }
 
 func TestTheAnswerToAFormIsXML(t *testing.T) {

@@ -1,6 +1,7 @@
 package kinesisapi
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
 	"github.com/stretchr/testify/require"
 
 	"github.com/penstock/penstock/core/awsapi"
@@ -18,6 +20,7 @@ import (
 	"github.com/penstock/penstock/core/awsapi/iam"
 	"github.com/penstock/penstock/core/kinesisapi/kinesistest"
 	"github.com/penstock/penstock/core/sealing"
+	"github.com/penstock/penstock/core/stream"
 )
 
 const credentials = `
@@ -29,16 +32,22 @@ const credentials = `
 // guarded is the API for the keys above.
 func guarded(t *testing.T) (url string, api *API) {
 	t.Helper()
+	api, _ = newAPI(t, instant)
+	return guard(t, api, api.Policy), api
+}
+
+// guard serves the API to the keys above.
+func guard(t *testing.T, api *API, policy func(context.Context, string) (string, error)) (url string) {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "credentials.yaml")
 	require.NoError(t, os.WriteFile(path, []byte(credentials), 0o600))
 	keys, err := iam.Open(path)
 	require.NoError(t, err)
-	api, _ = newAPI(t, instant)
 	h := httptest.NewServer(awsapi.New(api.Service(), awsapi.Config{Guard: access.New(keys, access.Config{
-		Region: "us-east-1", Service: "kinesis", Account: "000000000000", Policy: api.Policy,
+		Region: "us-east-1", Service: "kinesis", Account: "000000000000", Policy: policy,
 	})}))
 	t.Cleanup(h.Close)
-	return h.URL, api
+	return h.URL
 }
 
 // TestNoOperationRunsForAForger calls every operation that there is.
@@ -111,6 +120,54 @@ func TestPoliciesSayWhoMayDoWhat(t *testing.T) {
 	require.Equal(t, "AccessDeniedException", code(t, err), "a denial wins")
 }
 
+// TestAPolicyOnAConsumerHoldsHoweverItIsNamed asks for one by its ARN, and by its name and its stream's ARN.
+func TestAPolicyOnAConsumerHoldsHoweverItIsNamed(t *testing.T) {
+	url, _ := guarded(t)
+	admin := kinesistest.Client(url, "ADMIN", "admins-secret-0123456789")
+	_, err := admin.CreateStream(t.Context(), &kinesis.CreateStreamInput{StreamName: aws.String("clicks"), ShardCount: aws.Int32(1)})
+	require.NoError(t, err)
+	made, err := admin.RegisterStreamConsumer(t.Context(), &kinesis.RegisterStreamConsumerInput{StreamARN: arnOf("clicks"), ConsumerName: aws.String("app")})
+	require.NoError(t, err)
+	_, err = admin.PutResourcePolicy(t.Context(), &kinesis.PutResourcePolicyInput{
+		ResourceARN: made.Consumer.ConsumerARN,
+		Policy:      aws.String(`{"Statement":{"Effect":"Deny","Principal":"*","Action":["kinesis:DescribeStreamConsumer","kinesis:DeregisterStreamConsumer"],"Resource":"*"}}`),
+	})
+	require.NoError(t, err)
+	for what, in := range map[string]kinesis.DeregisterStreamConsumerInput{
+		"its ARN":           {ConsumerARN: made.Consumer.ConsumerARN},
+		"its name":          {StreamARN: arnOf("clicks"), ConsumerName: aws.String("app")},
+		"its name and ARNs": {ConsumerARN: made.Consumer.ConsumerARN, StreamARN: arnOf("clicks"), ConsumerName: aws.String("app")},
+	} {
+		_, err := admin.DescribeStreamConsumer(t.Context(), &kinesis.DescribeStreamConsumerInput{ConsumerARN: in.ConsumerARN, StreamARN: in.StreamARN, ConsumerName: in.ConsumerName})
+		require.Error(t, err, what)
+		require.Equal(t, "AccessDeniedException", code(t, err), what)
+		_, err = admin.DeregisterStreamConsumer(t.Context(), &in)
+		require.Error(t, err, what)
+		require.Equal(t, "AccessDeniedException", code(t, err), what)
+	}
+	_, err = admin.DescribeStreamConsumer(t.Context(), &kinesis.DescribeStreamConsumerInput{StreamARN: arnOf("clicks"), ConsumerName: aws.String("none")})
+	require.Equal(t, codeNotFound, code(t, err))
+}
+
+// TestAPolicyThatCannotBeReadAllowsNothing, whatever the caller's own policy says.
+func TestAPolicyThatCannotBeReadAllowsNothing(t *testing.T) {
+	api, s := newAPI(t, instant)
+	for _, arn := range []string{*arnOf("none"), *arnOf("none") + "/consumer/app:1", "arn:aws:kinesis:eu-west-1:123456789012:stream/clicks", "arn:x", "*"} {
+		text, err := api.Policy(t.Context(), arn)
+		require.NoError(t, err, "there is no such resource here")
+		require.Empty(t, text)
+	}
+	_, err := s.streams.Create(t.Context(), "clicks", stream.Settings{})
+	require.NoError(t, err)
+	busy := func(context.Context, string) (string, error) {
+		return "", awsapi.Refuse(codeThroughput, "The log has no room just now.")
+	}
+	_, err = kinesistest.Client(guard(t, api, busy), "ADMIN", "admins-secret-0123456789").
+		PutRecord(t.Context(), &kinesis.PutRecordInput{StreamName: aws.String("clicks"), Data: []byte("x"), PartitionKey: aws.String("a")})
+	require.Error(t, err)
+	require.Equal(t, codeThroughput, code(t, err))
+}
+
 func TestEncryptionIsStartedAndStopped(t *testing.T) {
 	s := serve(t, instant)
 	s.stream(t, "clicks", 1)
@@ -144,5 +201,38 @@ func TestEncryptionIsStartedAndStopped(t *testing.T) {
 	for i, r := range records {
 		require.Equal(t, fmt.Sprint(i), string(r.Data))
 		require.Equal(t, fmt.Sprintf("key-%d", i%7), *r.PartitionKey)
+		require.Equal(t, i >= 5 && i < 10, r.EncryptionType == "KMS", i)
+	}
+	got := event(t, s.subscribe(t, s.consumer(t, "clicks", "app"), horizon())).Records
+	require.Len(t, got, 15)
+	for i, r := range got {
+		require.Equal(t, i >= 5 && i < 10, r.EncryptionType == "KMS", i)
+	}
+}
+
+// TestWhatIsWrongWithAMasterKeyIsSaid, as whoever can mend it is not the client.
+func TestWhatIsWrongWithAMasterKeyIsSaid(t *testing.T) {
+	masters := func(text string) *sealing.File {
+		path := filepath.Join(t.TempDir(), "keys.yaml")
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+		keys, err := sealing.OpenFile(path)
+		require.NoError(t, err)
+		return keys
+	}
+	s := serve(t, instant)
+	s.stream(t, "clicks", 1)
+	s.streams.SetMasters(masters("alias/one: MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\n"))
+	_, err := s.StartStreamEncryption(t.Context(), &kinesis.StartStreamEncryptionInput{StreamName: aws.String("clicks"), EncryptionType: "KMS", KeyId: aws.String("alias/one")})
+	require.NoError(t, err)
+	for want, keys := range map[string]*sealing.File{
+		codeNoKey:    masters("alias/two: MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\n"),
+		codeWrongKey: masters("alias/one: AAAAMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\n"),
+	} {
+		s.streams.SetMasters(keys)
+		_, err = s.PutRecord(t.Context(), &kinesis.PutRecordInput{StreamName: aws.String("clicks"), Data: []byte("x"), PartitionKey: aws.String("a")})
+		require.Equal(t, want, code(t, err))
+		require.ErrorContains(t, err, "alias/one")
+		_, err = s.PutRecords(t.Context(), &kinesis.PutRecordsInput{StreamName: aws.String("clicks"), Records: []types.PutRecordsRequestEntry{{Data: []byte("x"), PartitionKey: aws.String("a")}}})
+		require.Equal(t, want, code(t, err))
 	}
 }

@@ -25,19 +25,21 @@ type server struct {
 	*kinesis.Client
 	streams *stream.Store
 	control *control.Store
+	engine  *local.Engine
 	url     string
 }
 
 func serve(t *testing.T, cfg Config) *server {
 	t.Helper()
-	api, c := newAPI(t, cfg)
+	api, s := newAPI(t, cfg)
 	h := httptest.NewServer(awsapi.New(api.Service(), awsapi.Config{Guard: awsapi.Anyone}))
 	t.Cleanup(h.Close)
-	return &server{kinesistest.Client(h.URL, "key", "secret"), api.streams, c, h.URL}
+	s.Client, s.url = kinesistest.Client(h.URL, "key", "secret"), h.URL
+	return s
 }
 
 // newAPI is the API over an engine in memory.
-func newAPI(t *testing.T, cfg Config) (*API, *control.Store) {
+func newAPI(t *testing.T, cfg Config) (*API, *server) {
 	t.Helper()
 	e, err := local.Open(vfs.NewMem(), "/log", local.Config{})
 	require.NoError(t, err)
@@ -49,7 +51,7 @@ func newAPI(t *testing.T, cfg Config) (*API, *control.Store) {
 	})
 	api, err := New(t.Context(), stream.NewStore(e, c, "test"), c, cfg)
 	require.NoError(t, err)
-	return api, c
+	return api, &server{streams: api.streams, control: c, engine: e}
 }
 
 // instant is without phases between a change and its end.
@@ -136,6 +138,19 @@ func TestWhatIsPutIsGot(t *testing.T) {
 		}
 	}
 	require.Len(t, got, 500)
+}
+
+// TestMoreShardsThanAStreamMayHave are refused where the limit of all streams allows them.
+func TestMoreShardsThanAStreamMayHave(t *testing.T) {
+	cfg := instant
+	cfg.ShardLimit = 50_000
+	s := serve(t, cfg)
+	_, err := s.CreateStream(t.Context(), &kinesis.CreateStreamInput{StreamName: aws.String("clicks"), ShardCount: aws.Int32(10_001)})
+	require.Equal(t, codeArgument, code(t, err))
+	s.stream(t, "clicks", 1)
+	_, err = s.UpdateShardCount(t.Context(), &kinesis.UpdateShardCountInput{StreamName: aws.String("clicks"), TargetShardCount: aws.Int32(10_001), ScalingType: "UNIFORM_SCALING"})
+	require.Error(t, err)
+	require.NotEqual(t, codeInternal, code(t, err))
 }
 
 func TestIteratorsBeginWhereTheySay(t *testing.T) {

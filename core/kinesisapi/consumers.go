@@ -73,23 +73,22 @@ func (a *API) consumer(ctx context.Context, arn, streamARN, name string) (target
 	if arn == "" && (streamARN == "" || name == "") {
 		return target{}, stream.Consumer{}, invalid("Either ConsumerARN, or both StreamARN and ConsumerName have to be given.")
 	}
-	second := int64(0)
 	if arn != "" {
-		of, named, at, ok := splitConsumerARN(arn)
+		of, named, ok := splitConsumerARN(arn)
 		if !ok {
 			return target{}, stream.Consumer{}, invalid("ConsumerARN %s is not that of a consumer.", arn)
 		}
 		if streamARN != "" && streamARN != of || name != "" && name != named {
 			return target{}, stream.Consumer{}, invalid("StreamARN, ConsumerName and ConsumerARN are not of one consumer.")
 		}
-		streamARN, name, second = of, named, at
+		streamARN, name = of, named
 	}
 	t, err := a.find(ctx, "", streamARN)
 	if err != nil {
 		return t, stream.Consumer{}, err
 	}
 	c, err := t.Consumer(ctx, name)
-	if err == nil && arn != "" && c.Created.Unix() != second { // one that had the name before
+	if err == nil && arn != "" && arn != consumerARN(t.arn, c) { // one that had the name before, or another way to write this one
 		err = stream.ErrNoConsumer
 	}
 	if errors.Is(err, stream.ErrNoConsumer) {
@@ -98,15 +97,11 @@ func (a *API) consumer(ctx context.Context, arn, streamARN, name string) (target
 	return t, c, err
 }
 
-// splitConsumerARN is the stream's ARN, the name and the second of creation in the ARN of a consumer.
-func splitConsumerARN(arn string) (streamARN, name string, second int64, ok bool) {
+// splitConsumerARN is the stream's ARN and the name in the ARN of a consumer, which ends with the second of its creation.
+func splitConsumerARN(arn string) (streamARN, name string, ok bool) {
 	streamARN, rest, ok := strings.Cut(arn, "/consumer/")
-	if !ok {
-		return "", "", 0, false
-	}
-	name, at, ok := strings.Cut(rest, ":")
-	second, err := strconv.ParseInt(at, 10, 64)
-	return streamARN, name, second, ok && err == nil
+	name, _, second := strings.Cut(rest, ":")
+	return streamARN, name, ok && second
 }
 
 func (a *API) noConsumer(t target, name string) error {

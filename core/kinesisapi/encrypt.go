@@ -13,7 +13,11 @@ const (
 	encryptionKMS  = "KMS"
 )
 
-const codeNoKey = "KMSNotFoundException"
+// Codes of what can be wrong with a master key.
+const (
+	codeNoKey    = "KMSNotFoundException"
+	codeWrongKey = "KMSInvalidStateException"
+)
 
 func (a *API) startStreamEncryption(ctx context.Context, _ *awsapi.Call, in *startStreamEncryptionInput) error {
 	t, err := a.find(ctx, in.StreamName, in.StreamARN)

@@ -65,8 +65,12 @@ func (a *API) explain(name core.StreamName, err error) error {
 		return awsapi.Refuse(codeInUse, "Stream %s under account %s cannot be deleted: %s", name, a.cfg.Account, stream.ErrPinned)
 	case errors.Is(err, sealing.ErrNoKey):
 		return awsapi.Refuse(codeNoKey, "Stream %s under account %s: %s.", name, a.cfg.Account, err)
+	case errors.Is(err, sealing.ErrSealed) && !errors.Is(err, shardlog.ErrCorrupt): // a data key, not a record
+		return awsapi.Refuse(codeWrongKey, "Stream %s under account %s: %s.", name, a.cfg.Account, err)
 	case errors.Is(err, core.ErrThrottled):
 		return &awsapi.Error{Code: codeThroughput, Status: http.StatusBadRequest, Message: fmt.Sprintf("The log has no room just now; slow down. Stream %s under account %s.", name, a.cfg.Account)}
+	case errors.Is(err, core.ErrInvalid):
+		return invalid("Request for stream %s under account %s: %s.", name, a.cfg.Account, err)
 	}
 	return err
 }

@@ -15,8 +15,9 @@ import (
 
 // Bounds of one GetRecords.
 const (
-	maxGet      = 10_000
-	maxGetBytes = 10 << 20
+	maxGet        = 10_000
+	maxGetBytes   = 10 << 20
+	leastGetBytes = 1 << 20 // where memory is short
 )
 
 // Types of iterators.
@@ -93,14 +94,14 @@ func (a *API) fix(ctx context.Context, t target, shard string, p stream.Position
 
 func (a *API) getRecords(ctx context.Context, c *awsapi.Call, in *getRecordsInput) (*getRecordsOutput, error) {
 	var done GetDone
-	out, err := a.get(ctx, in, &done)
+	out, err := a.get(ctx, c, in, &done)
 	if done.end(c, err) {
 		a.cfg.Events.Get(done)
 	}
 	return out, err
 }
 
-func (a *API) get(ctx context.Context, in *getRecordsInput, done *GetDone) (*getRecordsOutput, error) {
+func (a *API) get(ctx context.Context, c *awsapi.Call, in *getRecordsInput, done *GetDone) (*getRecordsOutput, error) {
 	p, err := a.tokens.open(kindIterator, in.ShardIterator)
 	if err != nil {
 		return nil, invalid("Invalid ShardIterator.")
@@ -125,7 +126,11 @@ func (a *API) get(ctx context.Context, in *getRecordsInput, done *GetDone) (*get
 	if err := a.cfg.Limits.Read(t.limited(p.shard)); err != nil {
 		return nil, a.explain(p.name, err)
 	}
-	page, err := t.Page(ctx, core.ShardID(p.shard), p.after, limit, maxGetBytes)
+	bytes, err := c.Room(maxGetBytes, leastGetBytes)
+	if err != nil {
+		return nil, err
+	}
+	page, err := t.Page(ctx, core.ShardID(p.shard), p.after, limit, bytes)
 	if errors.Is(err, stream.ErrNotFound) {
 		return nil, a.noShard(p.shard, p.name)
 	}
@@ -135,7 +140,7 @@ func (a *API) get(ctx context.Context, in *getRecordsInput, done *GetDone) (*get
 	defer page.Rows.Release()
 	done.Got, done.Age = Flow{Records: page.Rows.Records, Bytes: page.Rows.Bytes}, page.Behind
 	a.cfg.Limits.Took(t.limited(p.shard), page.Rows.Bytes)
-	out := &getRecordsOutput{Records: records(page.Rows), MillisBehindLatest: page.Behind.Milliseconds()}
+	out := &getRecordsOutput{Records: records(page.Rows, page.Sealed), MillisBehindLatest: page.Behind.Milliseconds()}
 	if !page.Ended {
 		out.NextShardIterator = a.iterator(t, p.shard, page.Next)
 		return out, nil
@@ -147,8 +152,8 @@ func (a *API) get(ctx context.Context, in *getRecordsInput, done *GetDone) (*get
 // utc is a time as AWS writes it in messages.
 func utc(t time.Time) string { return t.UTC().Format("Mon Jan 02 15:04:05 UTC 2006") }
 
-// records are the rows of a raw batch. Their data is that of the batch.
-func records(b core.Batch) []recordShape {
+// records are the rows of a raw batch, of which some are stored encrypted. Their data is that of the batch.
+func records(b core.Batch, sealed []bool) []recordShape {
 	n := int(b.NumRows())
 	out := make([]recordShape, n)
 	if n == 0 {
@@ -159,6 +164,9 @@ func records(b core.Batch) []recordShape {
 		out[i] = recordShape{
 			SequenceNumber: string(b.SequenceOf(i)), ApproximateArrivalTimestamp: wire.Time{Time: time.UnixMilli(int64(arrivals.Value(i)))},
 			Data: data.Value(i), PartitionKey: keys.Value(i),
+		}
+		if i < len(sealed) && sealed[i] {
+			out[i].EncryptionType = encryptionKMS
 		}
 	}
 	return out

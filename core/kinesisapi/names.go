@@ -2,9 +2,11 @@ package kinesisapi
 
 import (
 	"context"
+	"time"
 
 	"github.com/penstock/penstock/core"
 	"github.com/penstock/penstock/core/awsapi"
+	"github.com/penstock/penstock/core/stream"
 )
 
 // names are what a request says of the stream or consumer that it is about.
@@ -60,4 +62,17 @@ func (a *API) aboutShards(in *listShardsInput) string {
 		}
 	}
 	return a.about(in.names())
+}
+
+// aboutConsumer is what a request is about that may name a consumer by its ARN, or by its name and its stream's ARN: in
+// either case the same.
+func (a *API) aboutConsumer(n names, name string) string {
+	if n.ConsumerARN != "" || n.StreamARN == "" || name == "" {
+		return a.about(n)
+	}
+	t, c, err := a.consumer(context.Background(), "", n.StreamARN, name)
+	if err != nil { // policies for consumers of the name hold where there is none, and the operation says so
+		return consumerARN(n.StreamARN, stream.Consumer{Name: name, Created: time.Unix(0, 0)})
+	}
+	return consumerARN(t.arn, c)
 }

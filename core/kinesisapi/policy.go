@@ -2,15 +2,20 @@ package kinesisapi
 
 import (
 	"context"
+	"errors"
 
 	"github.com/penstock/penstock/core/awsapi"
 	"github.com/penstock/penstock/core/awsapi/iam"
 )
 
-// Policy is the text of the policy of a stream or consumer; empty if it has none. ResourceNotFoundException where there
-// is no such resource.
+// Policy is the text of the policy of a stream or consumer; empty if it has none, or there is no such resource. An error
+// says that nobody knows, so that nothing may be allowed.
 func (a *API) Policy(ctx context.Context, arn string) (string, error) {
 	r, err := a.resource(ctx, arn)
+	var e *awsapi.Error
+	if errors.As(err, &e) && (e.Code == codeNotFound || e.Code == codeArgument) {
+		return "", nil
+	}
 	return r.policy(), err
 }
 
@@ -40,14 +45,14 @@ func (a *API) putResourcePolicy(ctx context.Context, _ *awsapi.Call, in *putReso
 }
 
 func (a *API) getResourcePolicy(ctx context.Context, _ *awsapi.Call, in *getResourcePolicyInput) (*getResourcePolicyOutput, error) {
-	text, err := a.Policy(ctx, in.ResourceARN)
+	r, err := a.resource(ctx, in.ResourceARN)
 	if err != nil {
 		return nil, err
 	}
-	if text == "" {
+	if r.policy() == "" {
 		return nil, noPolicy(in.ResourceARN)
 	}
-	return &getResourcePolicyOutput{Policy: text}, nil
+	return &getResourcePolicyOutput{Policy: r.policy()}, nil
 }
 
 func (a *API) deleteResourcePolicy(ctx context.Context, _ *awsapi.Call, in *deleteResourcePolicyInput) error {

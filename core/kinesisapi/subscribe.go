@@ -88,11 +88,12 @@ type subscription struct {
 	after    core.SequenceNumber // sent last
 	send     *awsapi.Sender
 	reader   *stream.Reader
+	checked  time.Time // whether the consumer is still there
 }
 
 // name is the consumer's.
 func (s *subscription) name() string {
-	_, name, _, _ := splitConsumerARN(s.consumer)
+	_, name, _ := splitConsumerARN(s.consumer)
 	return name
 }
 
@@ -111,11 +112,7 @@ func (s *subscription) run(ctx context.Context) error {
 	if err := s.send.Begin(); err != nil {
 		return err
 	}
-	defer func() {
-		if s.reader != nil {
-			_ = s.reader.Close() // it has nothing to lose
-		}
-	}()
+	defer s.rewind()
 	for {
 		b, err := s.next(ctx)
 		switch {
@@ -126,8 +123,7 @@ func (s *subscription) run(ctx context.Context) error {
 			return s.sendEnd(ctx)
 		case errors.Is(err, shardlog.ErrTrimmed): // it reads slower than records expire
 			s.after, err = "", nil
-			_ = s.reader.Close() // it has nothing to lose
-			s.reader = nil
+			s.rewind()
 		case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil:
 			err = s.sendEvent(ctx, nil, 0)
 		}
@@ -137,13 +133,28 @@ func (s *subscription) run(ctx context.Context) error {
 	}
 }
 
-// next waits for records, for as long as a client may hear nothing.
+// rewind makes the next records be looked for after what was sent last.
+func (s *subscription) rewind() {
+	if s.reader != nil {
+		_ = s.reader.Close() // it has nothing to lose
+		s.reader = nil
+	}
+}
+
+// next waits for records, for as long as a client may hear nothing. The subscription ends with its consumer.
 func (s *subscription) next(ctx context.Context) (core.Batch, error) {
+	if now := time.Now(); now.Sub(s.checked) >= heartbeat {
+		if _, err := s.api.subscriber(ctx, s.consumer); err != nil {
+			return core.Batch{}, err
+		}
+		s.checked = now
+	}
 	if s.reader == nil {
 		r, err := s.target.Read(ctx, s.shard, s.after)
 		if err != nil {
 			return core.Batch{}, err
 		}
+		r.Within(eventRecords, eventBytes) // there may be thousands of subscriptions that catch up
 		s.reader = r
 	}
 	waiting, stop := context.WithTimeout(ctx, heartbeat)
@@ -152,7 +163,7 @@ func (s *subscription) next(ctx context.Context) (core.Batch, error) {
 }
 
 func (s *subscription) sendAll(ctx context.Context, b core.Batch) error {
-	records := records(b)
+	records := records(b, s.reader.Sealed())
 	for len(records) > 0 {
 		n, size := 0, 0
 		for n < min(len(records), eventRecords) && (n == 0 || size+records[n].size() <= eventBytes) {

@@ -2,6 +2,8 @@ package kinesisapi
 
 import (
 	"fmt"
+	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -11,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/penstock/penstock/core"
+	"github.com/penstock/penstock/core/awsapi"
 	"github.com/penstock/penstock/core/kinesisapi/kinesistest"
 )
 
@@ -148,4 +151,95 @@ func (s *server) consumer(t *testing.T, of, name string) string {
 	})
 	require.NoError(t, err)
 	return *out.Consumer.ConsumerARN
+}
+
+// TestASubscriptionGoesOnFromTheHorizon where what it would go on after was trimmed.
+func TestASubscriptionGoesOnFromTheHorizon(t *testing.T) {
+	s := serve(t, instant)
+	s.stream(t, "clicks", 1)
+	consumer := s.consumer(t, "clicks", "app")
+	for i := range 10 {
+		s.put(t, "clicks", i, i+1)
+	}
+	it := s.iterator(t, kinesis.GetShardIteratorInput{StreamName: aws.String("clicks"), ShardId: aws.String("shardId-000000000000"), ShardIteratorType: "TRIM_HORIZON"})
+	records, _ := s.drain(t, it, 10)
+	st, err := s.streams.Open(t.Context(), "clicks")
+	require.NoError(t, err)
+	info, err := st.Info(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, s.engine.Trim(t.Context(), info.Shards[0].Log, 8))
+	sub := s.subscribe(t, consumer, types.StartingPosition{Type: "AFTER_SEQUENCE_NUMBER", SequenceNumber: records[0].SequenceNumber})
+	got := event(t, sub).Records
+	require.NotEmpty(t, got)
+	require.Greater(t, string(got[0].Data), "1")
+	require.Equal(t, "9", string(got[len(got)-1].Data))
+}
+
+func TestASubscriptionEndsWithItsConsumer(t *testing.T) {
+	for name, end := range map[string]func(s *server, consumer string) error{
+		"deregistered": func(s *server, consumer string) error {
+			_, err := s.DeregisterStreamConsumer(t.Context(), &kinesis.DeregisterStreamConsumerInput{ConsumerARN: &consumer})
+			return err
+		},
+		"made again": func(s *server, consumer string) error {
+			_, err := s.DeregisterStreamConsumer(t.Context(), &kinesis.DeregisterStreamConsumerInput{ConsumerARN: &consumer})
+			require.NoError(t, err)
+			require.NotEqual(t, consumer, s.consumer(t, "clicks", "app"))
+			return nil
+		},
+		"stream deleted": func(s *server, _ string) error {
+			_, err := s.DeleteStream(t.Context(), &kinesis.DeleteStreamInput{StreamName: aws.String("clicks"), EnforceConsumerDeletion: aws.Bool(true)})
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := serve(t, instant)
+			s.stream(t, "clicks", 1)
+			consumer := s.consumer(t, "clicks", "app")
+			sub := s.subscribe(t, consumer, horizon())
+			event(t, sub)
+			require.NoError(t, end(s, consumer))
+			for range 20 { // signs of life come every two seconds
+				if _, more := <-sub.Events(); !more {
+					break
+				}
+			}
+			require.Equal(t, codeNotFound, code(t, sub.Err()))
+		})
+	}
+}
+
+// TestAConsumerHasOneARN writes that of one in other ways, which policies and subscriptions would take for others.
+func TestAConsumerHasOneARN(t *testing.T) {
+	s := serve(t, instant)
+	s.stream(t, "clicks", 1)
+	consumer := s.consumer(t, "clicks", "app")
+	at := strings.LastIndexByte(consumer, ':') + 1
+	event(t, s.subscribe(t, consumer, horizon()))
+	for _, other := range []string{consumer[:at] + "0" + consumer[at:], consumer[:at] + "1"} {
+		from := horizon()
+		_, err := s.another().SubscribeToShard(t.Context(), &kinesis.SubscribeToShardInput{ConsumerARN: &other, ShardId: aws.String("shardId-000000000000"), StartingPosition: &from})
+		require.Equal(t, codeNotFound, code(t, err), other)
+		_, err = s.DeregisterStreamConsumer(t.Context(), &kinesis.DeregisterStreamConsumerInput{ConsumerARN: &other})
+		require.Equal(t, codeNotFound, code(t, err), other)
+	}
+}
+
+// TestSubscriptionsEndWithTheServer, so that it can drain, and without an error, so that clients come back to the next one.
+func TestSubscriptionsEndWithTheServer(t *testing.T) {
+	api, s := newAPI(t, instant)
+	h := httptest.NewServer(awsapi.New(api.Service(), awsapi.Config{Guard: awsapi.Anyone}))
+	defer h.Close()
+	s.Client, s.url = kinesistest.Client(h.URL, "key", "secret"), h.URL
+	s.stream(t, "clicks", 1)
+	consumer := s.consumer(t, "clicks", "app")
+	sub := s.subscribe(t, consumer, horizon())
+	event(t, sub)
+	api.EndSubscriptions()
+	for range sub.Events() {
+	}
+	require.NoError(t, sub.Err())
+	from := horizon()
+	_, err := s.another().SubscribeToShard(t.Context(), &kinesis.SubscribeToShardInput{ConsumerARN: &consumer, ShardId: aws.String("shardId-000000000000"), StartingPosition: &from})
+	require.Equal(t, codeInternal, code(t, err))
 }

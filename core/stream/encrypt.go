@@ -27,8 +27,12 @@ import (
 // Encryption says by which master key what is put to a stream from now on is encrypted.
 type Encryption struct {
 	Master string `json:"master"`
-	Key    int64  `json:"key"` // the data key in use
+	Key    int64  `json:"key"`            // the data key in use
+	Uses   int64  `json:"uses,omitempty"` // how often it may have been used, by all processes that there were
 }
+
+// usesAtOnce is how many uses of a data key a process takes for itself at one time. What it does not come to is lost.
+const usesAtOnce = 1 << 20
 
 // dataKey is the row of a data key.
 type dataKey struct {
@@ -55,7 +59,7 @@ type dataKeys struct {
 
 type usedKey struct {
 	*sealing.Key
-	uses atomic.Int64 // by this process
+	left atomic.Int64 // uses that this process has taken
 }
 
 // Encrypt makes what is put to an Active stream from now on be encrypted, by a new data key that a master key wraps.
@@ -96,14 +100,32 @@ func (s *Stream) newKey(ctx context.Context, change func(*Info) (master string, 
 	})
 }
 
-// rotate takes a data key out of use that was used as often as it may be, unless somebody has already.
-func (s *Stream) rotate(ctx context.Context, old int64) error {
-	return s.newKey(ctx, func(i *Info) (string, error) {
-		if i.Encryption == nil || i.Encryption.Key != old {
-			return "", errSame
+// use takes n uses of a data key. One that was used as often as it may be is put out of use, unless somebody has already.
+func (s *Stream) use(ctx context.Context, number int64, key *usedKey, n int) error {
+	if key.left.Add(int64(-n)) >= 0 {
+		return nil
+	}
+	used := false
+	err := s.amend(ctx, func(i *Info) error {
+		e := i.Encryption
+		if used = e != nil && e.Key == number && e.Uses >= sealing.MaxUses; used || e == nil || e.Key != number {
+			return errSame
 		}
-		return i.Encryption.Master, nil
+		e.Uses += usesAtOnce
+		return nil
 	})
+	if err == nil && used {
+		err = s.newKey(ctx, func(i *Info) (string, error) {
+			if i.Encryption == nil || i.Encryption.Key != number {
+				return "", errSame
+			}
+			return i.Encryption.Master, nil
+		})
+	}
+	if err == nil {
+		key.left.Add(usesAtOnce)
+	}
+	return err
 }
 
 // dataKey is the n-th data key of a stream.
@@ -140,10 +162,8 @@ func (s *Stream) encrypted(ctx context.Context, v *view, records []Record, route
 	if err != nil {
 		return nil, err
 	}
-	if key.uses.Add(int64(len(routed))) > sealing.MaxUses {
-		if err := s.rotate(ctx, v.Encryption.Key); err != nil {
-			return nil, err
-		}
+	if err := s.use(ctx, v.Encryption.Key, key, len(routed)); err != nil {
+		return nil, err
 	}
 	size := 0
 	for _, r := range routed {

@@ -95,9 +95,15 @@ func TestAnEncryptedStreamIsReadAsItWasPut(t *testing.T) {
 	b, err := r.Next(t.Context())
 	require.NoError(t, err, "what is before it can be read")
 	require.EqualValues(t, 1, b.Records)
+	require.NoError(t, r.Close())
+	r, err = s.Read(t.Context(), "shardId-000000000000", b.Span.Last)
+	require.NoError(t, err)
 	b.Release()
 	_, err = r.Next(t.Context())
 	require.ErrorContains(t, err, "alias/one is not the one that it was")
+	n.SetMasters(keys)
+	_, err = r.Next(t.Context())
+	require.Error(t, err, "nothing is passed over")
 	require.NoError(t, r.Close())
 	require.NoError(t, n.Delete(t.Context(), "s"))
 	rows, err := n.table.List(t.Context(), dataKeyPrefix)
@@ -130,4 +136,43 @@ func TestAnEncryptedRecordIsBoundToItsLog(t *testing.T) {
 		_, err = s.open(t.Context(), nil, v.Shards[0], changed)
 		require.ErrorIs(t, err, shardlog.ErrCorrupt, "byte %d", i)
 	}
+}
+
+// TestADataKeyIsUsedNoMoreOftenThanItMay counts the uses of all processes, of which none comes near the bound.
+func TestADataKeyIsUsedNoMoreOftenThanItMay(t *testing.T) {
+	disk, keys := vfs.NewMem(), masters(t)
+	begin := func() (*node, *Stream) {
+		n := start(t, disk)
+		n.SetMasters(keys)
+		s, err := n.Open(t.Context(), "s")
+		require.NoError(t, err)
+		return n, s
+	}
+	first := start(t, disk)
+	_, err := first.Create(t.Context(), "s", Settings{})
+	require.NoError(t, err)
+	first.close(t)
+	n, s := begin()
+	require.NoError(t, s.Encrypt(t.Context(), "alias/one", 0))
+	for life := range 3 {
+		put(t, s, "k", "a", "b")
+		put(t, s, "k", "c")
+		info, err := s.Info(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, Encryption{Master: "alias/one", Key: 1, Uses: int64(life+1) * usesAtOnce}, *info.Encryption)
+		n.close(t)
+		n, s = begin()
+	}
+	require.NoError(t, n.update(t.Context(), "s", func(i *Info) error {
+		i.Encryption.Uses = sealing.MaxUses
+		return nil
+	}))
+	put(t, s, "k", "d")
+	put(t, s, "k", "e")
+	info, err := s.Info(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, Encryption{Master: "alias/one", Key: 2, Uses: usesAtOnce}, *info.Encryption)
+	got, _ := read(t, s, "shardId-000000000000", "", 11)
+	require.Equal(t, []string{"a", "b", "c", "a", "b", "c", "a", "b", "c", "d", "e"}, got)
+	n.close(t)
 }

@@ -15,6 +15,7 @@ import (
 // Page is what one look at a shard found.
 type Page struct {
 	Rows   core.Batch          // raw records, in order; none when nothing is there. The caller releases it
+	Sealed []bool              // which of them are stored encrypted; those behind its end are not
 	Next   core.SequenceNumber // to read after next; empty is the trim horizon
 	Behind time.Duration       // how old the last record of the page is, while there are others after it; 0 at the tip
 	Ended  bool                // the shard is closed and this is its end: its children are there
@@ -76,7 +77,7 @@ func (s *Stream) page(ctx context.Context, id core.ShardID, after core.SequenceN
 	if err != nil {
 		return Page{}, err
 	}
-	p.Rows = firstRows(whole, records, bytes)
+	p.Rows, p.Sealed = firstRows(whole, records, bytes), g.sealed
 	n := int(p.Rows.NumRows())
 	cut := p.Rows.NumRows() < whole.NumRows()
 	whole.Release()
@@ -93,10 +94,11 @@ func firstRows(b core.Batch, records int, bytes int64) core.Batch {
 	keys, data := b.Keys(), b.Rows.Column(core.HiddenColumns).(*array.Binary)
 	n, size := 0, int64(0)
 	for n < min(int(b.NumRows()), records) {
-		size += int64(keys.ValueLen(n) + data.ValueLen(n))
-		if size > bytes && n > 0 {
+		more := int64(keys.ValueLen(n) + data.ValueLen(n))
+		if n > 0 && size+more > bytes {
 			break
 		}
+		size += more
 		n++
 	}
 	out := b.WithRows(b.Rows.NewSlice(0, int64(n)))

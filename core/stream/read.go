@@ -26,7 +26,10 @@ type Reader struct {
 	horizon bool  // still at the trim horizon: rows that have expired are passed over
 	again   bool  // rows that have expired are read too
 	ended   context.Context
-	err     error // met after the last batch
+	rows    int64 // bounds of a batch: it is no longer than the entry that reaches one
+	bytes   int64
+	sealed  []bool // see Sealed
+	err     error  // met after the last batch
 }
 
 // Read returns a reader of the records after a sequence number; the empty one reads from the trim horizon.
@@ -51,7 +54,7 @@ func (s *Stream) reader(ctx context.Context, id core.ShardID, after core.Sequenc
 	if err != nil {
 		return nil, err
 	}
-	r := &Reader{stream: s, shard: sh, keep: v.Retention, skip: -1, horizon: horizon}
+	r := &Reader{stream: s, shard: sh, keep: v.Retention, skip: -1, horizon: horizon, rows: batchRows, bytes: batchBytes}
 	from := shardlog.Pos(0)
 	if !horizon {
 		if after == "" {
@@ -90,6 +93,11 @@ func (r *Reader) expires(ctx context.Context) int64 {
 	return r.stream.store.horizon(r.keep).UnixMilli()
 }
 
+// Within makes batches smaller than they are else: of about so many records, and bytes of keys and data.
+func (r *Reader) Within(records, bytes int64) {
+	r.rows, r.bytes = min(records, batchRows), min(bytes, batchBytes)
+}
+
 // Bounds of one batch.
 const (
 	batchRows  = 8192
@@ -104,7 +112,7 @@ func (r *Reader) Next(ctx context.Context) (core.Batch, error) {
 	}
 	g := r.gather(ctx)
 	defer g.release()
-	for g.rows < batchRows && g.bytes < batchBytes {
+	for g.rows < r.rows && g.bytes < r.bytes {
 		wait := ctx
 		if g.rows > 0 {
 			wait = r.ended // only what is there
@@ -125,16 +133,19 @@ func (r *Reader) Next(ctx context.Context) (core.Batch, error) {
 			break
 		}
 		if err := g.add(en, r.skip); err != nil {
+			r.err = err // for good: the cursor is behind the entry
 			if g.rows == 0 {
 				return core.Batch{}, err
 			}
-			r.err = err
 			break
 		}
 	}
-	r.horizon = false
+	r.horizon, r.sealed = false, g.sealed
 	return g.batch()
 }
+
+// Sealed says which records of the batch that Next returned last are stored encrypted; those behind its end are not.
+func (r *Reader) Sealed() []bool { return r.sealed }
 
 // Close gives up what the reader holds.
 func (r *Reader) Close() error { return r.cursor.Close() }
@@ -148,6 +159,7 @@ type gather struct {
 	rows     int64
 	bytes    int64
 	handles  []int64
+	sealed   []bool           // which rows are encrypted; those behind its end are not
 	cols     [3][]arrow.Array // as stored
 }
 
@@ -198,11 +210,22 @@ func (g *gather) add(en shardlog.Entry, skip int64) error {
 	for i := range n {
 		g.handles = append(g.handles, first+from+i)
 	}
+	if k != arrow.Array(keys) {
+		g.seal(keys)
+	}
 	g.rows += n
 	for _, c := range []int{1, 2} {
 		g.bytes += core.ValueBytes(g.cols[c][len(g.cols[c])-1])
 	}
 	return nil
+}
+
+// seal notes which of the rows that are added are encrypted: their stored keys are empty.
+func (g *gather) seal(keys *array.String) {
+	g.sealed = append(g.sealed, make([]bool, g.rows-int64(len(g.sealed)))...)
+	for i := range keys.Len() {
+		g.sealed = append(g.sealed, keys.ValueLen(i) == 0)
+	}
 }
 
 // batch is what was gathered, as a raw batch.

@@ -21,13 +21,14 @@ import (
 	"github.com/penstock/penstock/core/control"
 	"github.com/penstock/penstock/core/stream"
 	"github.com/penstock/penstock/core/vfs"
+	"github.com/penstock/penstock/integration/servetest"
 )
 
 // TestMain lets the test binary be the child.
 func TestMain(m *testing.M) {
 	dir := os.Getenv("PENSTOCK_FAULTS_DIR")
 	if dir == "" {
-		os.Exit(m.Run())
+		os.Exit(servetest.Main(m))
 	}
 	go func() { // the parent's death is the child's
 		_, _ = io.Copy(io.Discard, os.Stdin)

@@ -115,6 +115,17 @@ func (s *Server) Kill() {
 	<-s.ended
 }
 
+// Ends waits until the process has ended by itself, and returns its exit code.
+func (s *Server) Ends(t *testing.T) int {
+	t.Helper()
+	select {
+	case <-s.ended:
+	case <-time.After(time.Minute):
+		require.Fail(t, "the server goes on")
+	}
+	return s.cmd.ProcessState.ExitCode()
+}
+
 // PID is the id of the process.
 func (s *Server) PID() int { return s.cmd.Process.Pid }
 

@@ -86,12 +86,11 @@ func (c *Control) on(ctx context.Context, resource string) (*iam.Policy, error) 
 		return nil, nil //nolint:nilnil // there is none
 	}
 	text, err := c.cfg.Policy(ctx, resource)
-	var refused *awsapi.Error
-	if errors.As(err, &refused) || err == nil && text == "" { // no such resource: the operation says so, if it is allowed at all
-		return nil, nil //nolint:nilnil // there is none
-	}
-	if err != nil {
+	if err != nil { // there may be one that denies
 		return nil, err
+	}
+	if text == "" { // where there is no such resource the operation says so, if it is allowed at all
+		return nil, nil //nolint:nilnil // there is none
 	}
 	return c.parsed.parse(text)
 }
