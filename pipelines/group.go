@@ -17,6 +17,7 @@ type Group struct {
 	Registry *Registry
 	Options  func(s *Spec) RunOptions
 	Events   GroupEvents
+	Stay     bool // until ctx ends, also when no pipeline runs: others may come
 }
 
 // GroupEvents are told what becomes of the pipelines of a group. They are called from one goroutine, and must be set.
@@ -70,7 +71,7 @@ func (g *Group) Run(ctx context.Context, specs []*Spec, changed <-chan *Spec, dr
 		start(s)
 	}
 	stopping, late := ctx.Done(), (<-chan time.Time)(nil)
-	for len(running) > 0 {
+	for len(running) > 0 || g.Stay && ctx.Err() == nil {
 		select {
 		case s := <-changed:
 			if m := running[s.Name]; m != nil {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -57,6 +58,8 @@ type NodeConfig struct {
 	Masters sealing.Masters
 	Pins    stream.PinLimits                      // what records that open plans need may take beyond their retention
 	Synced  func(bytes int64, took time.Duration) // told of each sync of the log. May be nil
+	// Existing has a directory that is not there refused with ErrNoData, rather than made.
+	Existing bool
 }
 
 // OpenNode opens the data directory, making it if it is not there. Only one process can have it.
@@ -73,7 +76,7 @@ func (c NodeConfig) Open(ctx context.Context, dir string) (*Node, error) {
 		}
 		c.Memory = b
 	}
-	if err := checkFormat(dir); err != nil {
+	if err := checkFormat(dir, c.Existing); err != nil {
 		return nil, err
 	}
 	engine, err := local.Open(vfs.OS{}, filepath.Join(dir, "log"), local.Config{
@@ -111,24 +114,43 @@ func (c NodeConfig) Open(ctx context.Context, dir string) (*Node, error) {
 	return n, nil
 }
 
+// ErrNoData says that a folder is no data directory, and is not to become one.
+var ErrNoData = errors.New("no data directory")
+
 // checkFormat reads, or for a new directory writes, the version of the layout.
-func checkFormat(dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return explain(dir, err)
-	}
+func checkFormat(dir string, existing bool) error {
 	name := filepath.Join(dir, formatFile)
 	b, err := os.ReadFile(name) //nolint:gosec // the user's own directory
 	switch {
+	case errors.Is(err, fs.ErrNotExist) && existing:
+		return fmt.Errorf("%s is %w: make one with penstock streams create, or name another with --data", dir, ErrNoData)
 	case errors.Is(err, fs.ErrNotExist):
-		if err := os.WriteFile(name, []byte(dataFormat+"\n"), 0o600); err != nil {
-			return explain(dir, err)
-		}
-		return nil
+		return makeFormat(dir, name)
 	case err != nil:
 		return explain(dir, err)
 	}
 	if v := strings.TrimSpace(string(b)); v != dataFormat && v != "" { // empty: the power went when it was made
 		return fmt.Errorf("data directory %s has format %s, this version reads %s: use the version of penstock that wrote it", dir, v, dataFormat)
+	}
+	return nil
+}
+
+// makeFormat makes a directory one of ours. One that is another's has files that we would not have.
+func makeFormat(dir, name string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return explain(dir, err)
+	}
+	there, err := os.ReadDir(dir)
+	if err != nil {
+		return explain(dir, err)
+	}
+	for _, e := range there {
+		if n := e.Name(); e.IsDir() && n != "lost+found" || !e.IsDir() && !slices.Contains([]string{".yaml", ".pem", ".sock"}, filepath.Ext(n)) && n[0] != '.' {
+			return fmt.Errorf("%s is %w, and has other things in it, such as %s: name an empty folder, or one that is not there, with --data", dir, ErrNoData, n)
+		}
+	}
+	if err := os.WriteFile(name, []byte(dataFormat+"\n"), 0o600); err != nil {
+		return explain(dir, err)
 	}
 	return nil
 }

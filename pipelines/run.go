@@ -14,12 +14,14 @@ import (
 	"github.com/penstock/penstock/connectors/generator"
 	"github.com/penstock/penstock/connectors/lease"
 	"github.com/penstock/penstock/connectors/streamsource"
+	"github.com/penstock/penstock/core/stream"
 )
 
 // RunOptions say how a pipeline is run; zero means the documented default.
 type RunOptions struct {
 	UntilCaughtUp bool          // deliver what each shard holds now, then end
 	Adopt         bool          // go on although the destination holds output of an earlier incarnation
+	Await         bool          // wait for a stream that is not there, also where it was deleted
 	Drain         time.Duration // how long what is buffered may take when ctx ends. Default 10s
 	Events        *connectors.Events
 	Env           func(string) (string, bool) // for specs that an open plan needs
@@ -27,7 +29,25 @@ type RunOptions struct {
 }
 
 // Run runs a pipeline on the node until its source ends, it has caught up, or ctx ends and what was buffered is flushed.
-func (n *Node) Run(ctx context.Context, r *Registry, s *Spec, opts RunOptions) (err error) {
+func (n *Node) Run(ctx context.Context, r *Registry, s *Spec, opts RunOptions) error {
+	const step = "find the stream"
+	for attempt := 1; ; attempt++ {
+		err := n.run(ctx, r, s, opts)
+		if !opts.Await || !errors.Is(err, stream.ErrNotFound) || ctx.Err() != nil {
+			return err
+		}
+		if opts.Events != nil && opts.Events.Retry != nil {
+			opts.Events.Retry(step, attempt, probeEvery, err)
+		}
+		select {
+		case <-time.After(probeEvery):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func (n *Node) run(ctx context.Context, r *Registry, s *Spec, opts RunOptions) (err error) {
 	if err := n.begin(s.Name); err != nil {
 		return err
 	}
@@ -113,7 +133,7 @@ func (n *Node) Check(ctx context.Context, r *Registry, s *Spec, opts RunOptions)
 		return err
 	}
 	defer func() { err = errors.Join(err, program.Sink.Close(context.WithoutCancel(ctx))) }()
-	if s.Source.Stream != "" {
+	if s.Source.Stream != "" && !opts.Await {
 		if _, err := n.source(ctx, s, program, RunOptions{}); err != nil {
 			return fmt.Errorf("pipeline %s: %w", s.Name, err)
 		}

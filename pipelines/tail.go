@@ -59,7 +59,8 @@ func disagreement(p connectors.Progress, proof connectors.ShardProof, proven boo
 	case proven && proof.Through != p.ProofFrom:
 		return fmt.Sprintf("the manifests prove it through %q, the data directory through %q", proof.Through, p.ProofFrom)
 	case proven && proof.Counts.Written != p.Totals.Written:
-		return fmt.Sprintf("the manifests count %d rows written, the data directory %d", proof.Counts.Written, p.Totals.Written)
+		return fmt.Sprintf("the manifests count %d rows written, the data directory %d: were files or manifests removed, or was the sink moved to another place since? "+
+			"Then what was written before is where it was, and its proof with it", proof.Counts.Written, p.Totals.Written)
 	}
 	return ""
 }

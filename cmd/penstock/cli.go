@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -73,8 +74,11 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 	return execute(withCall(ctx, &call{args: args, in: in, out: out, err: errOut}), args, in, out, errOut)
 }
 
-// untilSignalled returns a context that ends with the first SIGINT or SIGTERM. By then the next one finds the default
-// behaviour again: signal.NotifyContext ends its context first and would swallow a second signal that comes at once.
+// oneSignal is how long further signals are taken for the first one: timeout and supervisors signal a process and its group.
+const oneSignal = 300 * time.Millisecond
+
+// untilSignalled returns a context that ends with the first SIGINT or SIGTERM. Once those that come with it have passed,
+// the next one finds the default behaviour again.
 func untilSignalled(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	signals := make(chan os.Signal, 2)
@@ -84,15 +88,9 @@ func untilSignalled(ctx context.Context) (context.Context, context.CancelFunc) {
 		case <-signals:
 		case <-ctx.Done():
 		}
-		signal.Stop(signals)
-		select {
-		case s := <-signals: // between the first and Stop
-			if p, err := os.FindProcess(os.Getpid()); err == nil {
-				_ = p.Signal(s)
-			}
-		default:
-		}
 		cancel()
+		<-time.After(oneSignal)
+		signal.Stop(signals)
 	}()
 	return ctx, cancel
 }
@@ -135,6 +133,7 @@ func (a *app) root() *cobra.Command {
 		Short:         "Streams into stores, exactly once: Kinesis, its connector library and Firehose in one binary",
 		Long:          about,
 		Example:       "  penstock quickstart\n  penstock init --source generate && penstock lint pipeline.yaml && penstock run pipeline.yaml",
+		Version:       readBuild().Version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}

@@ -15,7 +15,7 @@ import (
 // rowsOf are all rows of a data directory's control store.
 func rowsOf(t *testing.T, data string) (rows []control.Row) {
 	t.Helper()
-	err := withNode(t.Context(), data, func(n *pipelines.Node) (err error) {
+	err := makeNode(t.Context(), data, func(n *pipelines.Node) (err error) {
 		rows, err = n.Control.List(t.Context(), "")
 		return err
 	})

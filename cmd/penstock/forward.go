@@ -50,22 +50,37 @@ var errLater = errors.New("the process that has the data directory ends")
 // lockWait is how long a process that has the data directory without listening is waited for: it begins or ends.
 const lockWait = 2 * time.Second
 
-// withNode calls f with the node of the data directory, and closes it then. Where another process has the directory, the
-// whole command is sent there and run on its node.
+// withNode calls f with the node of the data directory, which is there, and closes it then. Where another process has the
+// directory, the whole command is sent there and run on its node.
 func withNode(ctx context.Context, dir string, f func(*pipelines.Node) error) error {
+	return onNode(ctx, dir, pipelines.NodeConfig{Existing: true}, f)
+}
+
+// makeNode is withNode for a command that may make the data directory.
+func makeNode(ctx context.Context, dir string, f func(*pipelines.Node) error) error {
+	return onNode(ctx, dir, pipelines.NodeConfig{}, f)
+}
+
+func onNode(ctx context.Context, dir string, cfg pipelines.NodeConfig, f func(*pipelines.Node) error) error {
 	c := callOf(ctx)
 	if c.node != nil {
 		return f(c.node)
 	}
-	masters, err := masterKeys("")
-	if err != nil {
+	var err error
+	if cfg.Masters, err = masterKeys(""); err != nil {
 		return usage(err)
 	}
-	n, err := openNode(ctx, dir, pipelines.NodeConfig{Masters: masters}, func() error { return forward(ctx, c, dir) })
+	n, err := openNode(ctx, dir, cfg, func() error { return forward(ctx, c, dir) })
+	if errors.Is(err, pipelines.ErrNoData) {
+		return usage(err)
+	}
 	if err != nil || n == nil {
 		return err
 	}
-	return held(ctx, n, dir, f)
+	return held(ctx, n, dir, func(n *pipelines.Node, h *holder) error {
+		defer h.Finish(ctx)
+		return f(n)
+	})
 }
 
 // ownNode is withNode for a command that only the process that has the data directory can run itself.
@@ -77,16 +92,16 @@ func ownNode(ctx context.Context, dir string, c pipelines.NodeConfig, f func(*pi
 	if err != nil {
 		return err
 	}
-	return held(ctx, n, dir, f)
+	return held(ctx, n, dir, func(n *pipelines.Node, _ *holder) error { return f(n) })
 }
 
 // held calls f while the commands of other processes are run on n, and closes n.
-func held(ctx context.Context, n *pipelines.Node, dir string, f func(*pipelines.Node) error) error {
+func held(ctx context.Context, n *pipelines.Node, dir string, f func(*pipelines.Node, *holder) error) error {
 	h, err := hold(ctx, n, dir)
 	if err != nil {
-		return errors.Join(f(n), n.Close()) // others have to wait for this command
+		return errors.Join(f(n, nil), n.Close()) // others have to wait for this command
 	}
-	return errors.Join(f(n), h.Close(), n.Close())
+	return errors.Join(f(n, h), h.Close(), n.Close())
 }
 
 // openNode opens the data directory. While another process has it, taken is called: the node is nil when that returned

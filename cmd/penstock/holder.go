@@ -56,6 +56,39 @@ func hold(ctx context.Context, n *pipelines.Node, dir string) (*holder, error) {
 	return h, nil
 }
 
+// finishTime is how long the commands of others are waited for without a word.
+const finishTime = time.Second
+
+// Finish waits for the commands of other processes that run, until ctx ends, and begins no others: a put that is cut off
+// does not know what of it is in the stream. Of no holder there are none.
+func (h *holder) Finish(ctx context.Context) {
+	if h == nil {
+		return
+	}
+	h.mu.Lock()
+	h.ending = true
+	h.mu.Unlock()
+	idle := make(chan struct{})
+	go func() {
+		defer close(idle)
+		for range cap(h.slot) {
+			h.slot <- struct{}{}
+		}
+	}()
+	say := time.NewTimer(finishTime)
+	defer say.Stop()
+	for {
+		select {
+		case <-idle:
+			return
+		case <-ctx.Done():
+			return
+		case <-say.C:
+			_, _ = fmt.Fprintf(callOf(ctx).err, "penstock: done; commands of other processes on %s are waited for (ctrl-C ends them)\n", h.dir)
+		}
+	}
+}
+
 // Close ends the commands that run, and then the listening.
 func (h *holder) Close() error {
 	h.mu.Lock()
@@ -117,9 +150,7 @@ func (h *holder) serve(conn net.Conn) {
 		return // it only asked who has the directory
 	}
 	_ = conn.SetReadDeadline(time.Time{})
-	h.mu.Lock()
-	ending := h.ending
-	h.mu.Unlock()
+	admitted, ending := h.admit()
 	if ending {
 		_ = writeFrame(conn, frameLater, nil)
 		return
@@ -128,17 +159,32 @@ func (h *holder) serve(conn net.Conn) {
 	s.ctx, cancel = context.WithCancel(h.ctx)
 	defer cancel()
 	go s.listen(cancel)
-	_ = s.send(frameExit, []byte{byte(h.execute(s, r.Args))})
+	code := exitFailed
+	if admitted {
+		code = h.execute(s, r.Args)
+		<-h.slot
+	} else {
+		_, _ = fmt.Fprintf(s.stderr(), "penstock: process %d runs %d commands for others already: try again\n", h.who.PID, maxServed)
+	}
+	_ = s.send(frameExit, []byte{byte(code)})
+}
+
+// admit takes a slot for a command, if there is one, unless the holder ends.
+func (h *holder) admit() (admitted, ending bool) {
+	h.mu.Lock() // Finish waits for whoever was let in before it
+	defer h.mu.Unlock()
+	if h.ending {
+		return false, true
+	}
+	select {
+	case h.slot <- struct{}{}:
+		return true, false
+	default:
+		return false, false
+	}
 }
 
 func (h *holder) execute(s *served, args []string) (code int) {
-	select {
-	case h.slot <- struct{}{}:
-		defer func() { <-h.slot }()
-	default:
-		_, _ = fmt.Fprintf(s.stderr(), "penstock: process %d runs %d commands for others already: try again\n", h.who.PID, maxServed)
-		return exitFailed
-	}
 	defer func() {
 		if p := recover(); p != nil { // a mistake in a command must not end the pipelines of this process
 			_, _ = fmt.Fprintf(s.stderr(), "penstock: process %d: panic: %v\n%s", h.who.PID, p, debug.Stack())

@@ -55,7 +55,7 @@ func TestArchiveKilledAtAnyMoment(t *testing.T) {
 	const events = 40_000
 	dir := t.TempDir()
 	data := filepath.Join(dir, "data")
-	err := withNode(t.Context(), data, func(n *pipelines.Node) error {
+	err := makeNode(t.Context(), data, func(n *pipelines.Node) error {
 		if _, err := n.Streams.Create(t.Context(), "clicks", stream.Settings{Shards: 4}); err != nil {
 			return err
 		}

@@ -59,7 +59,7 @@ func TestMemoryStaysBoundedWithManyPartitions(t *testing.T) {
 	}
 	dir := t.TempDir()
 	data, file := filepath.Join(dir, "data"), filepath.Join(dir, "p.yaml")
-	require.NoError(t, withNode(t.Context(), data, func(n *pipelines.Node) error {
+	require.NoError(t, makeNode(t.Context(), data, func(n *pipelines.Node) error {
 		if _, err := n.Streams.Create(t.Context(), "clicks", stream.Settings{Shards: 2}); err != nil {
 			return err
 		}
@@ -113,7 +113,7 @@ func TestAFlushMayBeLargerThanMemory(t *testing.T) {
 	dir := t.TempDir()
 	data, lake, file := filepath.Join(dir, "data"), filepath.Join(dir, "lake"), filepath.Join(dir, "p.yaml")
 	const events, partitions = 300_000, 40
-	require.NoError(t, withNode(t.Context(), data, func(n *pipelines.Node) error {
+	require.NoError(t, makeNode(t.Context(), data, func(n *pipelines.Node) error {
 		if _, err := n.Streams.Create(t.Context(), "clicks", stream.Settings{Shards: 2}); err != nil {
 			return err
 		}

@@ -94,7 +94,11 @@ func (p *progress) Write(lines []byte) (int, error) {
 }
 
 // events tells the progress what a worker does.
-func (p *progress) events() *connectors.Events {
+// name is the pipeline's where there are several.
+func (p *progress) events(name string) *connectors.Events {
+	if name != "" {
+		name = " pipeline=" + name
+	}
 	return &connectors.Events{
 		Read: func(b core.Batch, lag time.Duration) {
 			p.mu.Lock()
@@ -111,10 +115,10 @@ func (p *progress) events() *connectors.Events {
 			}
 		},
 		Resumed: func(plan connectors.Plan) {
-			p.printf("resumed    plan=%d, which an earlier run left open", plan.Number)
+			p.printf("resumed   %s plan=%d, which an earlier run left open", name, plan.Number)
 		},
 		Retry: func(what string, attempt int, wait time.Duration, err error) {
-			p.warnf("retry      %s attempt=%d in=%s: %v", what, attempt, wait.Round(time.Millisecond), err)
+			p.warnf("retry     %s %s attempt=%d in=%s: %v", name, what, attempt, wait.Round(time.Millisecond), err)
 		},
 		Checkpoint: func(plan connectors.Plan, took time.Duration) {
 			var c connectors.Counts
@@ -126,7 +130,7 @@ func (p *progress) events() *connectors.Events {
 			p.sum.Dead += c.Dead
 			p.sum.Files += int64(len(plan.Outputs))
 			p.mu.Unlock()
-			p.printf("flushed    plan=%d reason=%s files=%d rows=%s dead=%d took=%s", plan.Number, plan.Reason, len(plan.Outputs),
+			p.printf("flushed   %s plan=%d reason=%s files=%d rows=%s dead=%d took=%s", name, plan.Number, plan.Reason, len(plan.Outputs),
 				humanize.Comma(c.Written), c.Dead, took.Round(time.Millisecond))
 		},
 	}

@@ -17,7 +17,7 @@ func TestALiveLineIsWrittenAgainAndLinesStandAboveIt(t *testing.T) {
 	a := &app{err: &out}
 	p := a.newProgress()
 	p.live, p.width = true, 60
-	ev := p.events()
+	ev := p.events("")
 	ev.Read(core.Batch{Shard: core.NewShardID(3), Records: 1200, Bytes: 2_000_000}, 1500*time.Millisecond)
 	p.redraw(p.before.Add(time.Second))
 	require.Equal(t, clearLine+"read       records=1,200 MB/s=2.0 written=0 files=0 dead=0 ", out.String(), "it is cut to the terminal's width")
@@ -35,14 +35,14 @@ func TestALiveLineIsWrittenAgainAndLinesStandAboveIt(t *testing.T) {
 
 func TestTheRateIsThatSinceTheLineBefore(t *testing.T) {
 	p := (&app{err: &bytes.Buffer{}}).newProgress()
-	p.events().Read(core.Batch{Shard: core.NewShardID(0), Records: 1, Bytes: 4_000_000}, 0)
+	p.events("").Read(core.Batch{Shard: core.NewShardID(0), Records: 1, Bytes: 4_000_000}, 0)
 	require.Contains(t, p.line(p.before.Add(2*time.Second)), "MB/s=2.0 ")
 	require.Contains(t, p.line(p.before.Add(2*time.Second)), "MB/s=0.0 ")
 }
 
 func TestTheShardsFurthestBehindAreNamed(t *testing.T) {
 	p := (&app{err: &bytes.Buffer{}}).newProgress()
-	ev := p.events()
+	ev := p.events("")
 	for i := range 6 {
 		ev.Read(core.Batch{Shard: core.NewShardID(i)}, time.Duration(i)*time.Second)
 	}
@@ -54,7 +54,7 @@ func TestTheShardsFurthestBehindAreNamed(t *testing.T) {
 func TestQuietShowsOnlyWhatGoesWrong(t *testing.T) {
 	var out bytes.Buffer
 	p := (&app{err: &out, quiet: true}).newProgress()
-	ev := p.events()
+	ev := p.events("")
 	ev.Resumed(connectors.Plan{})
 	p.watch(t.Context())
 	p.finish()

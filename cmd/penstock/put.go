@@ -9,11 +9,13 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
 	"github.com/penstock/penstock/core"
+	"github.com/penstock/penstock/core/shardlog"
 	"github.com/penstock/penstock/core/stream"
 	"github.com/penstock/penstock/pipelines"
 )
@@ -142,7 +144,7 @@ func (p *putter) take(line []byte, length int64) {
 
 func (p *putter) refuse(line int64, err error) {
 	p.Refused++
-	p.note(line, err.Error())
+	p.note(line, strings.TrimSuffix(err.Error(), ": "+core.ErrInvalid.Error()))
 }
 
 func (p *putter) note(line int64, reason string) {
@@ -156,7 +158,8 @@ func (p *putter) flush(ctx context.Context) error {
 	if len(p.records) == 0 {
 		return nil
 	}
-	results, err := p.stream.Put(ctx, p.records)
+	// What is being put is put to its end: whoever stops the command is told what is in the stream.
+	results, err := p.stream.Put(context.WithoutCancel(ctx), p.records)
 	if err != nil {
 		return fmt.Errorf("put lines %d to %d: %w", p.lines[0], p.line, err)
 	}
@@ -168,12 +171,27 @@ func (p *putter) flush(ctx context.Context) error {
 		case errors.Is(r.Err, core.ErrInvalid):
 			p.refuse(p.lines[i], r.Err)
 		case stop == nil:
-			stop = fmt.Errorf("put line %d: %w; of the lines from %d to %d, %d are in the stream", p.lines[i], r.Err, p.lines[0], p.line, durable(results))
+			stop = fmt.Errorf("put line %d: %w; of the lines from %d to %d, %s", p.lines[i], r.Err, p.lines[0], p.line, whatIsIn(results))
 		}
 	}
 	p.progress.add(int64(durable(results)), int64(p.bytes))
 	p.records, p.lines, p.bytes = p.records[:0], p.lines[:0], 0
 	return stop
+}
+
+// whatIsIn says how many records are in the stream, and of how many that is not known.
+func whatIsIn(results []stream.Result) string {
+	unknown := 0
+	for _, r := range results {
+		if errors.Is(r.Err, shardlog.ErrUnknown) {
+			unknown++
+		}
+	}
+	out := fmt.Sprintf("%d are in the stream", durable(results))
+	if unknown > 0 {
+		out += fmt.Sprintf(", and %d may be: look with penstock tail before you put them again", unknown)
+	}
+	return out
 }
 
 func durable(results []stream.Result) int {

@@ -65,7 +65,7 @@ func (a *app) quickstartIn(ctx context.Context, dir string, count int64) error {
 		return err
 	}
 	var raw int64
-	err = withNode(ctx, filepath.Join(abs, "data"), func(n *pipelines.Node) error {
+	err = makeNode(ctx, filepath.Join(abs, "data"), func(n *pipelines.Node) error {
 		if _, err := n.Streams.Create(ctx, "clicks", stream.Settings{Shards: 4}); err != nil {
 			return err
 		}

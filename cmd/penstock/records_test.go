@@ -95,7 +95,7 @@ func TestTailSaysWhatItCannotDo(t *testing.T) {
 
 func TestTailFollowsWhatComes(t *testing.T) {
 	data := lineStream(t, 2, "old1\nold2\n")
-	err := withNode(t.Context(), data, func(n *pipelines.Node) error {
+	err := makeNode(t.Context(), data, func(n *pipelines.Node) error {
 		s, err := n.Streams.Open(t.Context(), "s")
 		require.NoError(t, err)
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/penstock/penstock/pipelines"
@@ -23,7 +25,7 @@ type reloader struct {
 // watched is a pipeline file.
 type watched struct {
 	path string
-	spec *pipelines.Spec // that runs, or ran last
+	spec *pipelines.Spec // that runs, or ran last; nil of a file that never was right
 	text []byte          // last looked at: applied, refused or the same as before
 	seen []byte          // when last polled
 	gone bool
@@ -46,6 +48,27 @@ func newReloader(u *runner, specs []*pipelines.Spec, changed chan<- *pipelines.S
 		r.files = append(r.files, w)
 	}
 	return r
+}
+
+// look takes up the files that came to the folder.
+func (r *reloader) look() {
+	if r.u.folder == "" {
+		return
+	}
+	found, _ := filepath.Glob(filepath.Join(r.u.folder, "*.yaml")) // the pattern is right
+	for _, path := range found {
+		if !slices.ContainsFunc(r.files, func(w *watched) bool { return w.path == path }) {
+			r.files = append(r.files, &watched{path: path})
+		}
+	}
+}
+
+// name is how the pipeline of a file is called in what is said of it.
+func (w *watched) name() string {
+	if w.spec == nil {
+		return ""
+	}
+	return w.spec.Name
 }
 
 // readPipeline reads a file, though not endlessly.
@@ -72,10 +95,12 @@ func (r *reloader) run(ctx context.Context, hup <-chan os.Signal, watch bool) {
 			return
 		case <-hup:
 			r.u.log.Info("reading the pipeline files again")
+			r.look()
 			for _, w := range r.files {
 				r.reread(ctx, w)
 			}
 		case <-poll:
+			r.look()
 			for _, w := range r.files {
 				r.poll(ctx, w)
 			}
@@ -90,7 +115,7 @@ func (r *reloader) reread(ctx context.Context, w *watched) {
 		r.refuse(w, err)
 		return
 	}
-	if !bytes.Equal(text, w.text) || r.u.failed(w.spec.Name) {
+	if !bytes.Equal(text, w.text) || r.u.failed(w.name()) {
 		r.apply(ctx, w, text)
 	}
 }
@@ -100,7 +125,7 @@ func (r *reloader) poll(ctx context.Context, w *watched) {
 	text, err := readPipeline(w.path)
 	if err != nil {
 		if !w.gone {
-			r.u.log.Warn("the file cannot be read; its pipeline goes on as it is", "pipeline", w.spec.Name, "file", w.path, "error", err)
+			r.u.log.Warn("the file cannot be read; its pipeline goes on as it is", "pipeline", w.name(), "file", w.path, "error", err)
 		}
 		w.gone = true
 		return
@@ -116,15 +141,17 @@ func (r *reloader) poll(ctx context.Context, w *watched) {
 func (r *reloader) apply(ctx context.Context, w *watched, text []byte) {
 	w.text = text
 	s, err := r.u.registry.Load(w.path, text, os.LookupEnv)
-	if err == nil && s.Name != w.spec.Name {
+	if err == nil && w.spec == nil {
+		err = r.taken(s)
+	} else if err == nil && s.Name != w.spec.Name {
 		err = fmt.Errorf("%s: the name changed from %s to %s, which is another pipeline: stop this one and run that", w.path, w.spec.Name, s.Name)
 	}
-	if err == nil && s.Hash == w.spec.Hash && !r.u.failed(s.Name) {
+	if err == nil && w.spec != nil && s.Hash == w.spec.Hash && !r.u.failed(s.Name) {
 		return
 	}
 	if err == nil {
 		checking, cancel := context.WithTimeout(ctx, checkTime)
-		err = r.u.node.Check(checking, r.u.registry, s, pipelines.RunOptions{UntilCaughtUp: true})
+		err = r.u.node.Check(checking, r.u.registry, s, pipelines.RunOptions{UntilCaughtUp: true, Await: r.u.opts.Await})
 		cancel()
 	}
 	if err != nil {
@@ -140,7 +167,17 @@ func (r *reloader) apply(ctx context.Context, w *watched, text []byte) {
 	}
 }
 
+// taken refuses a file whose pipeline is another file's.
+func (r *reloader) taken(s *pipelines.Spec) error {
+	for _, w := range r.files {
+		if w.name() == s.Name {
+			return fmt.Errorf("%s: pipeline %s is in %s already: give it another name", s.File, s.Name, w.path)
+		}
+	}
+	return nil
+}
+
 func (r *reloader) refuse(w *watched, err error) {
 	r.u.metrics.Reload(w.path, reloadWrong)
-	r.u.log.Error("pipeline file refused; its pipeline goes on as it is", "pipeline", w.spec.Name, "file", w.path, "error", err)
+	r.u.log.Error("pipeline file refused; its pipeline goes on as it is", "pipeline", w.name(), "file", w.path, "error", err)
 }

@@ -25,6 +25,7 @@ type runner struct {
 	progress *progress
 	sum      runSummary // once run has ended
 	alone    bool       // there is one pipeline: its error is that of the command
+	folder   string     // where pipeline files may come to; then run goes on without any. Empty: nowhere
 	letters  []string   // the streams of dead letters
 
 	status *status
@@ -40,7 +41,7 @@ func newRunner(n *pipelines.Node, r *pipelines.Registry, m *metrics.Metrics, log
 
 // run runs the pipelines until each has ended, or ctx does. What cannot work is said before any of them starts.
 func (u *runner) run(ctx context.Context, specs []*pipelines.Spec, watch bool, adm *admin) error {
-	u.alone = len(specs) == 1
+	u.alone = len(specs) == 1 && u.folder == ""
 	if !u.alone {
 		var errs []error
 		for _, s := range specs {
@@ -68,7 +69,7 @@ func (u *runner) run(ctx context.Context, specs []*pipelines.Spec, watch bool, a
 	go u.progress.watch(running)
 	adm.show(u.status)
 	adm.setReady(true)
-	g := pipelines.Group{Node: u.node, Registry: u.registry, Options: u.options, Events: u.groupEvents()}
+	g := pipelines.Group{Node: u.node, Registry: u.registry, Options: u.options, Events: u.groupEvents(), Stay: u.folder != ""}
 	err := g.Run(running, specs, changed, u.opts.Drain)
 	u.summary(err)
 	if len(specs) > 1 {
@@ -79,9 +80,12 @@ func (u *runner) run(ctx context.Context, specs []*pipelines.Spec, watch bool, a
 
 // options say how a pipeline runs.
 func (u *runner) options(s *pipelines.Spec) pipelines.RunOptions {
-	opts := u.opts
+	opts, shown := u.opts, s.Name
+	if u.alone {
+		shown = ""
+	}
 	opts.Events = connectors.Join(
-		u.metrics.Events(s.Name), u.status.events(s.Name), logEvents(u.log.With("pipeline", s.Name), !u.progress.silent), u.progress.events(),
+		u.metrics.Events(s.Name), u.status.events(s.Name), logEvents(u.log.With("pipeline", s.Name), !u.progress.silent), u.progress.events(shown),
 	)
 	return opts
 }

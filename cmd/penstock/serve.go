@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -52,7 +53,7 @@ func (a *app) serve() *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&c.listen, "listen", "127.0.0.1:4567", "address of the API")
 	f.StringVar(&c.auth, "auth", "", "file of keys and policies (default DATA/credentials.yaml, made at the first start), or none: whoever reaches the address may do everything; only at a loopback address")
-	f.StringVar(&c.pipelines, "pipelines", "", "folder of pipeline files (*.yaml) to run beside the API")
+	f.StringVar(&c.pipelines, "pipelines", "", "folder of pipeline files (*.yaml) to run beside the API; with --watch or at SIGHUP, also those that come later")
 	f.IntVar(&c.conns, "max-connections", 4096, "connections at a time; others wait")
 	f.StringVar(&c.api.Region, "region", "us-east-1", "region in ARNs and signatures")
 	f.StringVar(&c.api.Account, "account", "000000000000", "account id in ARNs")
@@ -147,8 +148,10 @@ func (a *app) serveOn(ctx context.Context, c serveConfig, l net.Listener, h *hos
 	})
 	h.log.Info("serving", "endpoint", "http://"+l.Addr().String(), "region", c.api.Region, "account", c.api.Account)
 	h.admin.setReady(true)
-	if len(specs) > 0 {
+	if c.pipelines != "" {
+		c.opts.Await = true // streams are made by clients, later
 		u := newRunner(h.node, h.registry, h.metrics, h.log, c.opts, h.progress)
+		u.folder = c.pipelines
 		g.Go(func() error {
 			err := u.run(running, specs, c.watch, h.admin)
 			if err != nil && ctx.Err() == nil {
@@ -187,8 +190,8 @@ func folder(dir string) ([]string, error) {
 		return nil, nil
 	}
 	files, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
-	if err == nil && len(files) == 0 {
-		err = fmt.Errorf("--pipelines %s: no file *.yaml is there", dir)
+	if _, serr := os.Stat(dir); err == nil && serr != nil {
+		err = fmt.Errorf("--pipelines %s: %w", dir, serr)
 	}
 	slices.Sort(files)
 	return files, err

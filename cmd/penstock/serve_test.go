@@ -49,13 +49,54 @@ func TestServeTakesRecordsAndArchivesThemUntilItIsStopped(t *testing.T) {
 	require.Equal(t, exitOK, c.cmd.ProcessState.ExitCode(), c.said)
 }
 
+// TestPipelinesOfAFolderWaitForTheirStreams: clients make streams when they come, and delete them; files come and change.
+func TestPipelinesOfAFolderWaitForTheirStreams(t *testing.T) {
+	dir := t.TempDir()
+	folder, lake := filepath.Join(dir, "pipelines"), filepath.Join(dir, "lake")
+	require.NoError(t, os.Mkdir(folder, 0o700))
+	pipeline := func(name, stream string) {
+		require.NoError(t, os.WriteFile(filepath.Join(folder, name+".yaml"), []byte("version: 1\nname: "+name+"\nsource: {stream: "+stream+", decode: {json: {}}}\nbuffer: {max_age: 100ms}\nsink: {file: {path: "+lake+", format: {ndjson: {}}}}\n"), 0o600))
+	}
+	address := freeAddress(t)
+	c := spawn(t, "serve", "--auth", "none", "--listen", address, "--data", filepath.Join(dir, "data"), "--pipelines", folder, "--watch", "--state-delay", "0s")
+	said := func(what string) {
+		t.Helper()
+		require.Eventually(t, func() bool { return strings.Contains(c.said.String(), what) }, 20*time.Second, 20*time.Millisecond, "%s", c.said)
+	}
+	said("serving")
+	pipeline("first", "orders") // when none runs
+	said("stream orders: no such stream or shard: make it with penstock streams create orders")
+	client := kinesistest.Client("http://"+address, "key", "secret")
+	put := func(n string) {
+		_, err := client.CreateStream(t.Context(), &kinesis.CreateStreamInput{StreamName: aws.String("orders"), ShardCount: aws.Int32(1)})
+		require.NoError(t, err)
+		_, err = client.PutRecord(t.Context(), &kinesis.PutRecordInput{StreamName: aws.String("orders"), PartitionKey: aws.String("a"), Data: []byte(`{"n": ` + n + `}`)})
+		require.NoError(t, err)
+	}
+	put("1")
+	require.Eventually(t, func() bool { return len(numbers(t, lake)) == 1 }, 20*time.Second, 20*time.Millisecond, "%s", c.said)
+	require.Eventually(t, func() bool { // an open plan may need the stream for a moment
+		_, err := client.DeleteStream(t.Context(), &kinesis.DeleteStreamInput{StreamName: aws.String("orders")})
+		return err == nil
+	}, 20*time.Second, 20*time.Millisecond)
+	put("2")
+	require.Eventually(t, func() bool { return len(numbers(t, lake)) == 2 }, 30*time.Second, 20*time.Millisecond, "%s", c.said)
+	pipeline("second", "orders")
+	require.Eventually(t, func() bool { return len(numbers(t, lake)) == 3 }, 20*time.Second, 20*time.Millisecond, "%s", c.said)
+	require.NoError(t, os.WriteFile(filepath.Join(folder, "third.yaml"), []byte("version: 1\nname: second\n"), 0o600))
+	said("pipeline file refused")
+	c.signal(syscall.SIGTERM)
+	c.ends(20 * time.Second)
+	require.Equal(t, exitOK, c.cmd.ProcessState.ExitCode(), c.said)
+}
+
 func TestServeRefusesWhatIsNotSafe(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	for flags, want := range map[string]string{
 		"--auth none --listen 0.0.0.0:0":                                  "asks nobody who they are: use 127.0.0.1",
 		"--auth /not/here --listen 127.0.0.1:0":                           "/not/here",
 		"--auth none --listen 127.0.0.1:0 --account 12":                   "12 digits",
-		"--auth none --listen 127.0.0.1:0 --pipelines /not/here":          "no file *.yaml",
+		"--auth none --listen 127.0.0.1:0 --pipelines /not/here":          "no such file or directory",
 		"--auth none --listen 127.0.0.1:0 --limits some":                  "none or aws",
 		"--auth none --listen 127.0.0.1:0 --limits aws --limits-factor 0": "--limits-factor",
 	} {

@@ -143,9 +143,10 @@ func dialSocket(ctx context.Context, dir string) (net.Conn, hello, error) {
 	}
 	kind, text, err := readFrame(conn)
 	var h hello
-	if err == nil {
-		err = json.Unmarshal(text, &h)
+	if err != nil { // it ends, and had not accepted the connection
+		return nil, h, errors.Join(fmt.Errorf("%w: %w", errLater, err), conn.Close())
 	}
+	err = json.Unmarshal(text, &h)
 	if err == nil && kind != frameHello {
 		err = fmt.Errorf("the process that listens in %s is no penstock", dir)
 	}

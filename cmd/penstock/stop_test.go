@@ -79,6 +79,15 @@ func (c *child) serves(data string) {
 
 func (c *child) signal(s syscall.Signal) { require.NoError(c.t, c.cmd.Process.Signal(s)) }
 
+func (c *child) running() bool {
+	select {
+	case <-c.done:
+		return false
+	default:
+		return true
+	}
+}
+
 // ends waits until the process has ended and returns how long that took.
 func (c *child) ends(within time.Duration) time.Duration {
 	c.t.Helper()
@@ -248,6 +257,9 @@ func TestASecondSignalEndsAtOnce(t *testing.T) {
 	c, s, file, data := stuckRun(t, "--drain", "1m")
 	c.signal(syscall.SIGTERM)
 	require.Eventually(t, func() bool { return strings.Contains(c.said.String(), "msg=stopping") }, 5*time.Second, 10*time.Millisecond)
+	c.signal(syscall.SIGTERM) // a moment later, which is taken for the first one
+	time.Sleep(2 * oneSignal)
+	require.True(t, c.running())
 	c.signal(syscall.SIGTERM)
 	c.ends(20 * time.Second)
 	require.False(t, c.cmd.ProcessState.Success())

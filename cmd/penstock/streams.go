@@ -1,6 +1,9 @@
 package main
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -12,10 +15,22 @@ import (
 )
 
 // onNode is a command that needs the data directory.
-func (a *app) onNode(use, short string, args cobra.PositionalArgs, f func(cmd *cobra.Command, n *pipelines.Node, args []string) error) *cobra.Command {
+func (a *app) onNode(use, short string, args cobra.PositionalArgs, f nodeCommand) *cobra.Command {
+	return a.command(use, short, args, withNode, f)
+}
+
+// nodeCommand is what a command does with the node of the data directory.
+type nodeCommand func(cmd *cobra.Command, n *pipelines.Node, args []string) error
+
+// command is a command on a node that open opens.
+func (a *app) command(use, short string, args cobra.PositionalArgs, open func(context.Context, string, func(*pipelines.Node) error) error, f nodeCommand) *cobra.Command {
 	var data string
 	cmd := &cobra.Command{Use: use, Short: short, Args: args, RunE: func(cmd *cobra.Command, args []string) error {
-		return classify(withNode(cmd.Context(), data, func(n *pipelines.Node) error { return f(cmd, n, args) }))
+		err := open(cmd.Context(), data, func(n *pipelines.Node) error { return f(cmd, n, args) })
+		if errors.Is(err, stream.ErrNotFound) {
+			err = fmt.Errorf("%w; penstock streams list shows those there are", err)
+		}
+		return classify(err)
 	}}
 	cmd.ValidArgsFunction = noFiles
 	dataFlag(cmd, &data)
@@ -25,17 +40,22 @@ func (a *app) onNode(use, short string, args cobra.PositionalArgs, f func(cmd *c
 func (a *app) streams() *cobra.Command {
 	root := &cobra.Command{Use: "streams", Short: "Make, look at and delete streams", Example: "  penstock streams create clicks --shards 4"}
 	var set stream.Settings
-	create := a.onNode("create NAME", "Make a stream", cobra.ExactArgs(1), func(cmd *cobra.Command, n *pipelines.Node, args []string) error {
+	retained, largest := connectors.Duration(stream.MinRetention), connectors.ByteSize(stream.DefaultMaxRecord)
+	create := a.command("create NAME", "Make a stream", cobra.ExactArgs(1), makeNode, func(cmd *cobra.Command, n *pipelines.Node, args []string) error {
+		if set.Shards < 1 {
+			return usage(fmt.Errorf("--shards %d: a stream has one or more", set.Shards))
+		}
+		set.Retention, set.MaxRecord = time.Duration(retained), int64(largest)
 		info, err := n.Streams.Create(cmd.Context(), core.StreamName(args[0]), set)
 		if err != nil {
 			return err
 		}
 		return a.show(shownStream(info, nil), "stream %s has %d shards\n", info.Name, len(info.Shards))
 	})
-	create.Example = "  penstock streams create clicks --shards 4 --retention 168h"
+	create.Example = "  penstock streams create clicks --shards 4 --retention 7d"
 	create.Flags().IntVar(&set.Shards, "shards", 1, "shards that share the hash keys")
-	create.Flags().DurationVar(&set.Retention, "retention", stream.MinRetention, "how long records are kept, 24h to 8760h")
-	create.Flags().Int64Var(&set.MaxRecord, "max-record", stream.DefaultMaxRecord, "bytes of key and data that a record may have, up to 10485760")
+	create.Flags().TextVar(&retained, "retention", retained, "how long records are kept, 24h to 8760h, or in days such as 7d")
+	create.Flags().TextVar(&largest, "max-record", largest, "bytes of key and data that a record may have, up to 10MiB")
 	list := a.onNode("list", "List streams", cobra.NoArgs, func(cmd *cobra.Command, n *pipelines.Node, _ []string) error {
 		infos, err := n.Streams.List(cmd.Context())
 		if err != nil {
@@ -59,15 +79,15 @@ func (a *app) streams() *cobra.Command {
 		return a.show(map[string]string{"deleted": args[0]}, "stream %s is deleted\n", args[0])
 	})
 	remove.Example = "  penstock streams delete clicks"
-	var keep time.Duration
+	keep := connectors.Duration(stream.MinRetention)
 	retention := a.onNode("retention NAME", "Change how long records are kept", cobra.ExactArgs(1), func(cmd *cobra.Command, n *pipelines.Node, args []string) error {
-		if err := n.Streams.SetRetention(cmd.Context(), core.StreamName(args[0]), keep); err != nil {
+		if err := n.Streams.SetRetention(cmd.Context(), core.StreamName(args[0]), time.Duration(keep)); err != nil {
 			return err
 		}
 		return a.show(map[string]string{"stream": args[0], "retention": keep.String()}, "stream %s keeps its records for %s\n", args[0], keep)
 	})
-	retention.Example = "  penstock streams retention clicks --keep 168h"
-	retention.Flags().DurationVar(&keep, "keep", stream.MinRetention, "24h to 8760h")
+	retention.Example = "  penstock streams retention clicks --keep 7d"
+	retention.Flags().TextVar(&keep, "keep", keep, "24h to 8760h, or in days such as 7d")
 	root.AddCommand(create, list, a.describe(), remove, retention)
 	root.AddCommand(a.split(), a.merge(), a.maxRecord())
 	return root

@@ -15,7 +15,12 @@ func strict(c *cobra.Command) {
 	}
 	if c.Args != nil {
 		check := c.Args
-		c.Args = func(cmd *cobra.Command, args []string) error { return usage(check(cmd, args)) }
+		c.Args = func(cmd *cobra.Command, args []string) error {
+			if err := check(cmd, args); err != nil {
+				return usage(fmt.Errorf("%w: %s", err, cmd.UseLine()))
+			}
+			return nil
+		}
 	}
 	if !c.HasSubCommands() {
 		return

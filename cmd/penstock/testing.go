@@ -14,7 +14,8 @@ func (a *app) test() *cobra.Command {
 		Use:   "test PIPELINE.yaml...",
 		Short: "Run the tests of pipeline files",
 		Long: `Run the tests that stand in pipeline files under tests: the records of input go through the decoder and the stages as
-they would when they were the first that the pipeline meets, and what comes out is compared. The sink is not asked.
+they would when they were the first that the pipeline meets, and what comes out is compared. The sink writes nothing; it is asked under which
+prefixes rows would stand.
 
   tests:
     - name: heartbeats are dropped, and broken records kept aside

@@ -1,10 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -29,9 +29,6 @@ func (a *app) verify() *cobra.Command {
 			}
 			if data == "" {
 				return a.verifyAll(cmd.Context(), r, specs, nil, deep)
-			}
-			if _, err := os.Stat(data); err != nil { // opening would make it
-				return usage(fmt.Errorf("data directory %s: %w", data, err))
 			}
 			return withNode(cmd.Context(), data, func(n *pipelines.Node) error { return a.verifyAll(cmd.Context(), r, specs, n, deep) })
 		},
@@ -80,7 +77,7 @@ func (a *app) verifyOne(ctx context.Context, r *pipelines.Registry, s *pipelines
 			return report, classify(err)
 		}
 		for _, s := range shards {
-			a.printf("%s %s: checkpoint %s, last record %s, %s behind\n", s.Source, s.Shard, s.Checkpoint, s.Last, s.Lag)
+			a.printf("%s %s: checkpoint %s, last record %s, %s behind\n", s.Source, s.Shard, cmp.Or(s.Checkpoint, "none"), cmp.Or(s.Last, "none"), s.Lag)
 		}
 	}
 	a.printReport(report)

@@ -171,8 +171,8 @@ func each(b core.Batch, seen map[string]bool, f func(connectors.DeadLetter) bool
 	data := b.Rows.Column(core.HiddenColumns).(*array.Binary)
 	for i := range data.Len() {
 		var l connectors.DeadLetter
-		if err := json.Unmarshal(data.Value(i), &l); err != nil {
-			return false, fmt.Errorf("record %s is no dead letter: %w", b.SequenceOf(i), err)
+		if err := json.Unmarshal(data.Value(i), &l); err != nil || l.Pipeline == "" || l.Seq == "" {
+			return false, fmt.Errorf("record %s is no dead letter, so this is no stream of them: %w", b.SequenceOf(i), errors.Join(core.ErrInvalid, err))
 		}
 		if id := l.Identity(); !seen[id] {
 			seen[id] = true

@@ -3,6 +3,8 @@ package lake
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/penstock/penstock/connectors"
@@ -88,6 +90,15 @@ func (l Layout) validatePrefix() error {
 		if l.PartitionKeys[k] == "" {
 			return fmt.Errorf("prefix names the partition key %s, which partition_keys does not have: add partition_keys: {%s: <column>}: %w", k, k, core.ErrInvalid)
 		}
+	}
+	for _, k := range slices.Sorted(maps.Keys(l.PartitionKeys)) {
+		if !slices.Contains(e.Keys(), k) {
+			return fmt.Errorf("partition_keys: the prefix does not name %s, so nothing is partitioned by it: write '%s=!{partitionKeyFromQuery:%s}/' into the prefix: %w", k, k, k, core.ErrInvalid)
+		}
+	}
+	if l.PartitionBy != "" && l.Late == nil && e.Unit() == 0 {
+		return fmt.Errorf("partition_by: it is what !{timestamp:...} stands for, and the prefix has none. For a time, write 'dt=!{timestamp:yyyy-MM-dd}/' into the prefix; "+
+			"for any other column, '%[1]s=!{partitionKeyFromQuery:%[1]s}/' and partition_keys: {%[1]s: %[1]s}: %[2]w", l.PartitionBy, core.ErrInvalid)
 	}
 	return nil
 }

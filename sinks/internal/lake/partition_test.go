@@ -43,3 +43,18 @@ func TestKeysThatLookAlikeTogetherAreToldApart(t *testing.T) {
 	require.Len(t, outputs, 4)
 	require.NoError(t, st.Discard())
 }
+
+// TestWhatPartitionsNothingIsAMistake: a column that is named and changes nothing was meant to.
+func TestWhatPartitionsNothingIsAMistake(t *testing.T) {
+	for _, l := range []lake.Layout{
+		{PartitionBy: "country"},
+		{PartitionBy: "country", Prefix: "clicks/"},
+		{PartitionKeys: map[string]string{"c": "country"}, Prefix: "clicks/"},
+	} {
+		err := l.Validate()
+		require.ErrorIs(t, err, core.ErrInvalid)
+		require.ErrorContains(t, err, "!{partitionKeyFromQuery:")
+	}
+	require.NoError(t, lake.Layout{PartitionBy: "at", Prefix: "dt=!{timestamp:yyyy-MM-dd}/"}.Validate())
+	require.NoError(t, lake.Layout{PartitionBy: "at", Late: &lake.Late{After: 1, To: "own_file"}}.Validate())
+}
