@@ -144,12 +144,18 @@ func (s *Server) CA() string { return filepath.Join(s.Dir, "penstock-data", "tls
 // Client is AWS's SDK for Go at the server, whose CA it trusts. It tries once.
 func (s *Server) Client(t *testing.T) *kinesis.Client {
 	t.Helper()
+	return s.ClientOf(t, "key", "secret")
+}
+
+// ClientOf is Client with a key, for a server that asks for one: --auth may be another than none.
+func (s *Server) ClientOf(t *testing.T, accessKey, secret string) *kinesis.Client {
+	t.Helper()
 	if !strings.HasPrefix(s.Endpoint, "https") {
-		return kinesistest.Client(s.Endpoint, "key", "secret")
+		return kinesistest.Client(s.Endpoint, accessKey, secret)
 	}
 	text, err := os.ReadFile(s.CA())
 	require.NoError(t, err)
 	roots := x509.NewCertPool()
 	require.True(t, roots.AppendCertsFromPEM(text))
-	return kinesistest.Client(s.Endpoint, "key", "secret", kinesistest.Trust(&tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}))
+	return kinesistest.Client(s.Endpoint, accessKey, secret, kinesistest.Trust(&tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}))
 }
