@@ -87,8 +87,14 @@ endif
 ifeq ($(filter-out clients,$(CAMPAIGN)),)
 	REQUIRE_INTEGRATION=1 PENSTOCK_CLIENT_RECORDS=10000 $(GO) test -count=1 -timeout 60m -parallel 8 -v ./integration/clients
 endif
+ifeq ($(filter-out kpl,$(CAMPAIGN)),)
+	REQUIRE_INTEGRATION=1 PENSTOCK_KPL_RECORDS=100000 $(GO) test -count=1 -timeout 60m -v -run TestKPL ./integration/clients
+endif
 ifeq ($(filter-out conformance,$(CAMPAIGN)),)
-	REQUIRE_INTEGRATION=1 $(GO) test -count=1 -timeout 60m -v -run 'TestTheAPIIsAsTheModelHasIt|TestResourceBombs|Nobody$$|TestHeadsHaveToCome' ./integration/conformance
+	REQUIRE_INTEGRATION=1 PENSTOCK_SOCKETS=5000 $(GO) test -count=1 -timeout 60m -v -run 'TestTheAPIIsAsTheModelHasIt|TestResourceBombs|Nobody$$|TestHeadsHaveToCome' ./integration/conformance
+endif
+ifeq ($(filter-out tls,$(CAMPAIGN)),)
+	PENSTOCK_TLS_RELOADS=200 $(GO) test -count=1 -timeout 60m -v -run 'TestTLS$$' ./cmd/penstock
 endif
 ifeq ($(filter-out linearizable,$(CAMPAIGN)),)
 	PENSTOCK_HISTORIES=10000 $(GO) test -count=1 -timeout 10h -v -run TestHistoriesAreLinearizable ./integration/conformance

@@ -43,12 +43,15 @@ func masterKeys(path string) (sealing.Masters, error) {
 }
 
 // guards decide what callers of the services may do.
-type guards struct{ kinesis, cloudwatch, control awsapi.Guard }
+type guards struct {
+	kinesis, cloudwatch, control awsapi.Guard
+	reload                       func() // reads the keys again
+}
 
 // guards are those that the flags ask for. The caller holds the data directory.
-func (c serveConfig) guards(ctx context.Context, h *host, api *kinesisapi.API, out io.Writer) (guards, error) {
+func (c serveConfig) guards(h *host, api *kinesisapi.API, out io.Writer) (guards, error) {
 	if c.auth == authNone {
-		return guards{awsapi.Anyone, awsapi.Anyone, awsapi.Anyone}, nil
+		return guards{awsapi.Anyone, awsapi.Anyone, awsapi.Anyone, func() {}}, nil
 	}
 	path := c.auth
 	if path == "" {
@@ -61,14 +64,13 @@ func (c serveConfig) guards(ctx context.Context, h *host, api *kinesisapi.API, o
 	if err != nil {
 		return guards{}, usage(fmt.Errorf("--auth: %w", err))
 	}
-	go reloadKeys(ctx, h, keys)
 	of := access.Config{Region: c.api.Region, Service: "kinesis", Account: c.api.Account, Policy: api.Policy}
 	kinesis := access.New(keys, of)
 	of.Policy = nil // only streams and consumers have policies of their own
 	of.Service = "monitoring"
 	cloudwatch := access.New(keys, of)
 	of.Service = controlapi.Name
-	return guards{kinesis, cloudwatch, access.New(keys, of)}, nil
+	return guards{kinesis, cloudwatch, access.New(keys, of), func() { reloadKeys(h, keys) }}, nil
 }
 
 // firstKey makes the credentials file where there is none yet, and says its key once.
@@ -85,8 +87,17 @@ func firstKey(path string, out io.Writer) error {
 	return err
 }
 
-// reloadKeys reads the credentials again at SIGHUP, until ctx ends.
-func reloadKeys(ctx context.Context, h *host, keys *iam.Store) {
+// reloadKeys reads the credentials again.
+func reloadKeys(h *host, keys *iam.Store) {
+	if err := keys.Reload(); err != nil {
+		h.log.Error("credentials stay as they were", "error", err)
+	} else {
+		h.log.Info("credentials read again")
+	}
+}
+
+// onHangup calls each of what at SIGHUP, until ctx ends.
+func onHangup(ctx context.Context, what ...func()) {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
@@ -96,10 +107,8 @@ func reloadKeys(ctx context.Context, h *host, keys *iam.Store) {
 			return
 		case <-hup:
 		}
-		if err := keys.Reload(); err != nil {
-			h.log.Error("credentials stay as they were", "error", err)
-		} else {
-			h.log.Info("credentials read again")
+		for _, f := range what {
+			f()
 		}
 	}
 }

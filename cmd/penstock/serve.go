@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -12,7 +11,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/net/netutil"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/penstock/penstock/core/awsapi"
@@ -27,10 +25,9 @@ import (
 // serveConfig is what the flags of serve say.
 type serveConfig struct {
 	runConfig
-	listen    string
+	doors     doorConfig
 	auth      string
 	pipelines string
-	conns     int
 	limits    string
 	factor    float64
 	api       kinesisapi.Config
@@ -43,18 +40,18 @@ func (a *app) serve() *cobra.Command {
 		Short: "Serve the Kinesis Data Streams API, and run the pipelines of a folder",
 		Long: "Serve the Kinesis Data Streams API, and run the pipelines of a folder, until stopped. AWS clients need their endpoint\n" +
 			"changed and nothing else. A record is on disk before it is acknowledged.\n\n" +
-			"SIGTERM and ctrl-C end what is under way within --drain; a second one ends the process at once. Nothing is lost either way.",
+			"SIGTERM and ctrl-C end what is under way within --drain; a second one ends the process at once. Nothing is lost either way.\n" +
+			"SIGHUP reads keys, certificates and pipeline files again; what is wrong then stays as it was.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.serveAPI(cmd.Context(), c) },
 	}
-	cmd.Example = "  penstock serve\n  penstock serve --auth none\n  aws --endpoint-url http://127.0.0.1:4567 kinesis create-stream --stream-name clicks --shard-count 4"
+	cmd.Example = "  penstock serve\n  penstock serve --auth none --listen unix:///run/penstock.sock\n  penstock serve --listen 0.0.0.0:4567 --allow 10.0.0.0/8 --tls-self-signed --tls-name streams.example\n  aws --endpoint-url http://127.0.0.1:4567 kinesis create-stream --stream-name clicks --shard-count 4"
 	cmd.ValidArgsFunction = noFiles
 	dataFlag(cmd, &c.data)
 	f := cmd.Flags()
-	f.StringVar(&c.listen, "listen", "127.0.0.1:4567", "address of the API")
-	f.StringVar(&c.auth, "auth", "", "file of keys and policies (default DATA/credentials.yaml, made at the first start), or none: whoever reaches the address may do everything; only at a loopback address")
+	c.doors.flags(f)
+	f.StringVar(&c.auth, "auth", "", "file of keys and policies (default DATA/credentials.yaml, made at the first start), or none: whoever reaches the address may do everything; only at loopback addresses and Unix sockets")
 	f.StringVar(&c.pipelines, "pipelines", "", "folder of pipeline files (*.yaml) to run beside the API; with --watch or at SIGHUP, also those that come later")
-	f.IntVar(&c.conns, "max-connections", 4096, "connections at a time; others wait")
 	f.StringVar(&c.api.Region, "region", "us-east-1", "region in ARNs and signatures")
 	f.StringVar(&c.api.Account, "account", "000000000000", "account id in ARNs")
 	f.DurationVar(&c.api.Delay, "state-delay", 500*time.Millisecond, "how long streams stay CREATING, UPDATING and DELETING; 0s: not at all")
@@ -96,42 +93,45 @@ func (a *app) serveAPI(ctx context.Context, c serveConfig) error {
 	if err != nil {
 		return usage(err)
 	}
-	var cfg net.ListenConfig
-	l, err := cfg.Listen(ctx, "tcp", c.listen)
+	d, err := c.doors.open(ctx, c.auth == authNone)
 	if err != nil {
-		return fmt.Errorf("--listen %s: %w", c.listen, err)
+		return err
 	}
-	defer l.Close() //nolint:errcheck // closed by the server before
-	if c.auth == authNone && !loopback(l) {
-		return usage(fmt.Errorf("--listen %s can be reached from other machines and --auth none asks nobody who they are: use 127.0.0.1, or keys", c.listen))
-	}
+	defer d.close() //nolint:errcheck // closed by the server before
 	c.opts.Stdin = a.in
 	return a.hosting(ctx, c.runConfig, files, func(h *host, specs []*pipelines.Spec) error {
-		return a.serveOn(ctx, c, l, h, specs)
+		return a.serveOn(ctx, c, d, h, specs)
 	})
 }
 
-// serveOn serves at a listener, beside the pipelines.
-func (a *app) serveOn(ctx context.Context, c serveConfig, l net.Listener, h *host, specs []*pipelines.Spec) error {
+// serveOn serves at doors, beside the pipelines.
+func (a *app) serveOn(ctx context.Context, c serveConfig, d *doors, h *host, specs []*pipelines.Spec) error {
 	c.api.Log, c.api.Events = h.log, h.metrics.Kinesis()
 	api, err := kinesisapi.New(ctx, h.node.Streams, h.node.Control, c.api)
 	if err != nil {
 		return err
 	}
-	guards, err := c.guards(ctx, h, api, a.err)
+	guards, err := c.guards(h, api, a.err)
 	if err != nil {
 		return err
 	}
 	server := awsapi.HTTPServer(localOnly(c.auth == authNone, c.services(h, api, guards)), h.log)
 	server.RegisterOnShutdown(api.EndSubscriptions)
-	g, running := errgroup.WithContext(ctx)
-	g.Go(func() error {
-		err := server.Serve(netutil.LimitListener(l, c.conns))
-		if errors.Is(err, http.ErrServerClosed) {
-			return nil
-		}
+	listeners, err := d.listeners(ctx, h, c.data)
+	if err != nil {
 		return err
-	})
+	}
+	go onHangup(ctx, guards.reload, d.reload)
+	g, running := errgroup.WithContext(ctx)
+	for _, l := range listeners {
+		g.Go(func() error {
+			err := server.Serve(l)
+			if errors.Is(err, http.ErrServerClosed) {
+				return nil
+			}
+			return err
+		})
+	}
 	g.Go(func() error {
 		select {
 		case <-running.Done():
@@ -146,7 +146,9 @@ func (a *app) serveOn(ctx context.Context, c serveConfig, l net.Listener, h *hos
 		}
 		return nil
 	})
-	h.log.Info("serving", "endpoint", "http://"+l.Addr().String(), "region", c.api.Region, "account", c.api.Account)
+	for _, l := range d.all {
+		h.log.Info("serving", "endpoint", l.endpoint(), "region", c.api.Region, "account", c.api.Account)
+	}
 	h.admin.setReady(true)
 	if c.pipelines != "" {
 		c.opts.Await = true // streams are made by clients, later
@@ -163,8 +165,6 @@ func (a *app) serveOn(ctx context.Context, c serveConfig, l net.Listener, h *hos
 	}
 	return g.Wait()
 }
-
-func loopback(l net.Listener) bool { return l.Addr().(*net.TCPAddr).IP.IsLoopback() }
 
 // services hands each request to the service that it is for.
 func (c *serveConfig) services(h *host, api *kinesisapi.API, g guards) http.Handler {

@@ -1,9 +1,13 @@
 package vfs
 
 import (
+	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"runtime"
 )
 
@@ -32,4 +36,39 @@ func ReadPrivate(path string, most int64) ([]byte, error) {
 		err = fmt.Errorf("%s grew past %d bytes while it was read", path, most)
 	}
 	return text, err
+}
+
+// WritePrivate makes a file that nobody but its owner can read, in the place of one that is there. After nil it is whole and
+// durable; after an error there is no new file.
+func WritePrivate(disk FS, path string, text []byte) error {
+	made := path + "." + rand.Text() + ".tmp"
+	if err := writeNew(disk, made, text); err != nil {
+		return errors.Join(err, discard(disk, made))
+	}
+	if err := disk.Rename(made, path); err != nil {
+		return errors.Join(err, discard(disk, made))
+	}
+	if err := disk.SyncDir(filepath.Dir(path)); err != nil {
+		return errors.Join(err, discard(disk, path))
+	}
+	return nil
+}
+
+func writeNew(disk FS, path string, text []byte) error {
+	file, err := disk.Create(path) // mode 0600
+	if err != nil {
+		return err
+	}
+	if _, err := file.WriteAt(text, 0); err != nil {
+		return errors.Join(err, file.Close())
+	}
+	return errors.Join(file.Sync(), file.Close())
+}
+
+// discard takes away what was left half made.
+func discard(disk FS, path string) error {
+	if err := disk.Remove(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }

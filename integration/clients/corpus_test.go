@@ -60,7 +60,7 @@ func corpus(n int) []record {
 		{"largest too", "", bytes(most - len("largest too"))},
 	}
 	for i := len(records); i < n; i++ {
-		r := record{key: fmt.Sprintf("key-%d", rng.IntN(50)), data: fmt.Appendf(nil, "record %d: %s", i, bytes(rng.IntN(2000)))}
+		r := record{key: fmt.Sprintf("key-%d", rng.IntN(max(50, n/200))), data: fmt.Appendf(nil, "record %d: %s", i, bytes(rng.IntN(2000)))}
 		if i%7 == 0 {
 			r.hash = new(big.Int).Rsh(new(big.Int).SetBytes(bytes(16)), uint(rng.IntN(128))).String()
 		}

@@ -1,5 +1,6 @@
 // Package clients runs AWS's own clients against the server: the SDKs for Python, Go, JavaScript and Java, the command
-// line, and two workers of the Kinesis Client Library. They are fetched once, at pinned versions, by package servers.
+// line, two workers of the Kinesis Client Library, and the Kinesis Producer Library. They are fetched once, at pinned
+// versions, by package servers.
 //
 // The one idea: a client program knows how its SDK is used and nothing of what is right. Each is called as
 //

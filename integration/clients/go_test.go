@@ -17,8 +17,15 @@ import (
 // TestGo is the client that other tests read with: it tells the same as every client program does.
 func TestGo(t *testing.T) {
 	servers.Need(t, "server with AWS's SDK for Go")
+	for name, flags := range map[string][]string{"HTTP/1.1": nil, "HTTP/2 over TLS": {"--tls-self-signed"}} {
+		t.Run(name, func(t *testing.T) { roundTripGo(t, servetest.New(t, flags...).Client(t)) })
+	}
+}
+
+func roundTripGo(t *testing.T, c *kinesis.Client) {
+	t.Helper()
 	n, _ := size(t)
-	records, c, stream, began := corpus(n), servetest.New(t).Client(), aws.String("clicks"), time.Now()
+	records, stream, began := corpus(n), aws.String("clicks"), time.Now()
 	_, err := c.CreateStream(t.Context(), &kinesis.CreateStreamInput{StreamName: stream, ShardCount: aws.Int32(4)})
 	require.NoError(t, err)
 	out, err := kinesis.NewStreamExistsWaiter(c, func(o *kinesis.StreamExistsWaiterOptions) { o.MinDelay = 100 * time.Millisecond }).

@@ -83,7 +83,7 @@ func TestKCL(t *testing.T) {
 	require.NoError(t, err)
 	const records = 20_000
 	server, leases := servetest.New(t), servers.DynamoDBFor(t).Endpoint
-	c := server.Client()
+	c := server.Client(t)
 	_, err = c.CreateStream(t.Context(), &kinesis.CreateStreamInput{StreamName: aws.String("clicks"), ShardCount: aws.Int32(4)})
 	require.NoError(t, err)
 	require.NoError(t, kinesis.NewStreamExistsWaiter(c).Wait(t.Context(), &kinesis.DescribeStreamInput{StreamName: aws.String("clicks")}, time.Minute))

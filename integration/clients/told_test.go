@@ -3,6 +3,7 @@ package clients
 import (
 	"encoding/base64"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -37,17 +38,26 @@ type told struct {
 // roundTrip runs a client program, which is all of args, against a new server, and checks what it tells.
 func roundTrip(t *testing.T, classes []string, program string, args ...string) {
 	t.Helper()
+	roundTripAt(t, servetest.New(t), classes, program, args...)
+}
+
+// roundTripAt is roundTrip at a server.
+func roundTripAt(t *testing.T, server *servetest.Server, classes []string, program string, args ...string) {
+	t.Helper()
 	n, old := size(t)
-	records, server := corpus(n), servetest.New(t)
+	records := corpus(n)
 	out := filepath.Join(t.TempDir(), "told")
 	began := time.Now()
 	cmd := exec.CommandContext(t.Context(), program, append(args, server.Endpoint, "clicks", write(t, records), out, old)...) //nolint:gosec // the tests' own
+	if strings.HasPrefix(server.Endpoint, "https") {
+		cmd.Env = append(os.Environ(), "AWS_CA_BUNDLE="+server.CA())
+	}
 	text, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", text)
 	t.Logf("%s", text)
 	v := tellings(t, out)
 	v.check(t, records, began)
-	c := server.Client()
+	c := server.Client(t)
 	for shard, rows := range v.read["trim"] {
 		want := drain(t, c, iterator(t, c, shard, kinesis.GetShardIteratorInput{ShardIteratorType: types.ShardIteratorTypeTrimHorizon}))
 		require.True(t, slices.Equal(want, rows), "%s is to another client another one", shard)

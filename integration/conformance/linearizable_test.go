@@ -61,7 +61,7 @@ type tally struct{ ops, unanswered, acked, read, gets, shards, kills int }
 func (v *tally) one(t *testing.T, s *servetest.Server, seed uint64) {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(seed, 17))
-	h := &history{sdk: s.Client(), name: fmt.Sprintf("history-%d", seed), began: time.Now(), puts: map[string]*putOp{}}
+	h := &history{sdk: s.Client(t), name: fmt.Sprintf("history-%d", seed), began: time.Now(), puts: map[string]*putOp{}}
 	_, err := h.sdk.CreateStream(t.Context(), &kinesis.CreateStreamInput{StreamName: &h.name, ShardCount: aws.Int32(2)})
 	require.NoError(t, err)
 	ctx, stop := context.WithTimeout(t.Context(), 2*time.Minute)

@@ -17,7 +17,7 @@ import (
 func TestAServerWhoseLogFailedEnds(t *testing.T) {
 	mount, disk := mountBad(t)
 	s := servetest.New(t, "--data", filepath.Join(mount, "data"), "--state-delay", "0s", "--drain", "5s")
-	client := s.Client()
+	client := s.Client(t)
 	_, err := client.CreateStream(t.Context(), &kinesis.CreateStreamInput{StreamName: aws.String("clicks"), ShardCount: aws.Int32(1)})
 	require.NoError(t, err)
 	put := func() error {

@@ -3,12 +3,15 @@ package servetest
 
 import (
 	"bufio"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -55,7 +58,7 @@ func Main(m *testing.M) int {
 // Server is a process that serves a data directory. It can be killed and started again.
 type Server struct {
 	Dir      string // where it runs, with its data directory
-	Endpoint string // http://127.0.0.1:port
+	Endpoint string // http://127.0.0.1:port; https:// with --tls-self-signed
 	flags    []string
 	cmd      *exec.Cmd
 	ended    chan struct{}
@@ -130,7 +133,29 @@ func (s *Server) Ends(t *testing.T) int {
 func (s *Server) PID() int { return s.cmd.Process.Pid }
 
 // Address is where the server listens.
-func (s *Server) Address() string { return s.Endpoint[len("http://"):] }
+func (s *Server) Address() string {
+	_, address, _ := strings.Cut(s.Endpoint, "://")
+	return address
+}
 
-// Client is AWS's SDK for Go at the server. It tries once.
-func (s *Server) Client() *kinesis.Client { return kinesistest.Client(s.Endpoint, "key", "secret") }
+// CA is the file that clients of a server with --tls-self-signed have to trust.
+func (s *Server) CA() string { return filepath.Join(s.Dir, "penstock-data", "tls-ca.pem") }
+
+// Client is AWS's SDK for Go at the server, whose CA it trusts. It tries once.
+func (s *Server) Client(t *testing.T) *kinesis.Client {
+	t.Helper()
+	return s.ClientOf(t, "key", "secret")
+}
+
+// ClientOf is Client with a key, for a server that asks for one: --auth may be another than none.
+func (s *Server) ClientOf(t *testing.T, accessKey, secret string) *kinesis.Client {
+	t.Helper()
+	if !strings.HasPrefix(s.Endpoint, "https") {
+		return kinesistest.Client(s.Endpoint, accessKey, secret)
+	}
+	text, err := os.ReadFile(s.CA())
+	require.NoError(t, err)
+	roots := x509.NewCertPool()
+	require.True(t, roots.AppendCertsFromPEM(text))
+	return kinesistest.Client(s.Endpoint, accessKey, secret, kinesistest.Trust(&tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}))
+}

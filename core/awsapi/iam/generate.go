@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path/filepath"
 
 	"github.com/penstock/penstock/core"
 	"github.com/penstock/penstock/core/awsapi/sigv4"
@@ -36,35 +35,9 @@ func generate(disk vfs.FS, path string) (sigv4.Key, error) {
 	case !errors.Is(err, fs.ErrNotExist):
 		return sigv4.Key{}, err
 	}
-	made := path + "." + rand.Text() + ".tmp"
 	text := fmt.Sprintf(firstFile, key.AccessKey, key.Secret.Reveal())
-	if err := writeNew(disk, made, []byte(text)); err != nil {
-		return sigv4.Key{}, errors.Join(fmt.Errorf("make %s: %w", path, err), discard(disk, made))
-	}
-	if err := disk.Rename(made, path); err != nil {
-		return sigv4.Key{}, errors.Join(fmt.Errorf("make %s: %w", path, err), discard(disk, made))
-	}
-	if err := disk.SyncDir(filepath.Dir(path)); err != nil { // nobody would be shown the key
-		return sigv4.Key{}, errors.Join(fmt.Errorf("make %s: %w", path, err), discard(disk, path))
+	if err := vfs.WritePrivate(disk, path, []byte(text)); err != nil { // nobody would be shown the key
+		return sigv4.Key{}, fmt.Errorf("make %s: %w", path, err)
 	}
 	return key, nil
-}
-
-func writeNew(disk vfs.FS, path string, text []byte) error {
-	file, err := disk.Create(path) // mode 0600
-	if err != nil {
-		return err
-	}
-	if _, err := file.WriteAt(text, 0); err != nil {
-		return errors.Join(err, file.Close())
-	}
-	return errors.Join(file.Sync(), file.Close())
-}
-
-// discard takes away what was left half made.
-func discard(disk vfs.FS, path string) error {
-	if err := disk.Remove(path); !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
 }
