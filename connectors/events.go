@@ -22,6 +22,7 @@ type Events struct {
 	Planned    func(p Plan)                                                       // a plan was committed, by this worker
 	Resumed    func(p Plan)                                                       // an open plan was found, and is finished
 	Lost       func(l Loss)                                                       // records went before they were delivered
+	Strays     func(shard core.ShardID, n int64)                                  // user records that are another shard's were passed over
 	Retry      func(what string, attempt int, wait time.Duration, err error)      // a step failed and is tried again
 	Recovered  func(what string)                                                  // a step that was tried again succeeded
 	Checkpoint func(p Plan, took time.Duration)                                   // a plan is done and the checkpoints moved
@@ -100,6 +101,12 @@ func (e *Events) lost(l Loss) {
 	}
 }
 
+func (e *Events) strays(s core.ShardID, n int64) {
+	if e.Strays != nil {
+		e.Strays(s, n)
+	}
+}
+
 func (e *Events) retry(what string, attempt int, wait time.Duration, err error) {
 	if e.Retry != nil {
 		e.Retry(what, attempt, wait, err)
@@ -139,6 +146,7 @@ func Join(list ...*Events) *Events {
 		Planned:    func(p Plan) { each(list, func(e *Events) { e.planned(p) }) },
 		Resumed:    func(p Plan) { each(list, func(e *Events) { e.resumed(p) }) },
 		Lost:       func(l Loss) { each(list, func(e *Events) { e.lost(l) }) },
+		Strays:     func(s core.ShardID, n int64) { each(list, func(e *Events) { e.strays(s, n) }) },
 		Checkpoint: func(p Plan, took time.Duration) { each(list, func(e *Events) { e.checkpoint(p, took) }) },
 		Retry: func(what string, attempt int, wait time.Duration, err error) {
 			each(list, func(e *Events) { e.retry(what, attempt, wait, err) })

@@ -33,6 +33,7 @@ type Start struct {
 	Kind  StartKind
 	At    time.Time           // of StartAt
 	After core.SequenceNumber // of StartAfter
+	Sub   *int64              // of StartAfter: within that record, after the user record with this index
 }
 
 // Source is a set of shards that can be read again from any sequence number. What cannot be read again (standard

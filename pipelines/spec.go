@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -50,6 +51,7 @@ type Source struct {
 	File     *file.Config
 	Generate *generator.Config
 	Start    connectors.Start
+	Unpack   connectors.Unpacking
 }
 
 // outline is the shape of a file, as far as it is the same for every pipeline.
@@ -68,12 +70,13 @@ type outline struct {
 
 // inlet is the shape of a source.
 type inlet struct {
-	Stream   core.StreamName   `yaml:"stream" jsonschema:"description=A stream of this node's log."`
-	File     *file.Config      `yaml:"file" jsonschema:"description=Files\\, a record a line; .gz and .zst are read as such."`
-	Generate *generator.Config `yaml:"generate" jsonschema:"description=Made-up events."`
-	Start    *yaml.Node        `yaml:"start"`
-	Decode   *yaml.Node        `yaml:"decode"`
-	Schema   *yaml.Node        `yaml:"schema"`
+	Stream   core.StreamName      `yaml:"stream" jsonschema:"description=A stream of this node's log."`
+	File     *file.Config         `yaml:"file" jsonschema:"description=Files\\, a record a line; .gz and .zst are read as such."`
+	Generate *generator.Config    `yaml:"generate" jsonschema:"description=Made-up events."`
+	Start    *yaml.Node           `yaml:"start"`
+	Unpack   connectors.Unpacking `yaml:"deaggregate"`
+	Decode   *yaml.Node           `yaml:"decode"`
+	Schema   *yaml.Node           `yaml:"schema"`
 }
 
 var pipelineName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,99}$`)
@@ -207,6 +210,7 @@ func (s *Spec) fillSource(d *decoder, r *Registry, n *yaml.Node) {
 		}
 	}
 	s.Source.Start = start(d, in.Start)
+	s.fillUnpack(d, n, &in)
 	if in.Decode != nil {
 		s.Decoder = part(d, in.Decode, "source.decode", names(r.decoders), func(k string) reflect.Type { return r.decoders[k].config })
 	} else if !partial {
@@ -214,6 +218,20 @@ func (s *Spec) fillSource(d *decoder, r *Registry, n *yaml.Node) {
 	}
 	if in.Schema != nil {
 		s.Declared = fields(d, in.Schema, "source.schema")
+	}
+}
+
+// fillUnpack checks what is said of packed records, which only streams have.
+func (s *Spec) fillUnpack(d *decoder, n *yaml.Node, in *inlet) {
+	packed := in.File == nil && in.Generate == nil
+	if s.Source.Unpack = in.Unpack; packed && in.Unpack == "" {
+		s.Source.Unpack = connectors.UnpackOwn
+	}
+	switch {
+	case in.Unpack != "" && !packed && !d.said("source.deaggregate"):
+		d.add(at(n, "deaggregate"), "source.deaggregate", "only the records of a stream can be aggregates: leave it out")
+	case s.Source.Start.Sub != nil && (!packed || in.Unpack == connectors.UnpackNone):
+		d.add(at(n, "start"), "source.start.sub_sequence", "only records that are taken apart have user records: leave it out")
 	}
 }
 
@@ -226,6 +244,8 @@ func start(d *decoder, n *yaml.Node) connectors.Start {
 		return connectors.Start{Kind: connectors.StartTrimHorizon}
 	case n.Value == string(connectors.StartLatest):
 		return connectors.Start{Kind: connectors.StartLatest}
+	case child(n, "after") != nil && child(n, "sub_sequence") != nil && len(n.Content) == 4:
+		return startWithin(d, n, path)
 	case n.Kind != yaml.MappingNode || len(n.Content) != 2:
 		d.add(n, path, "%s", want)
 		return connectors.Start{}
@@ -247,6 +267,19 @@ func start(d *decoder, n *yaml.Node) connectors.Start {
 	}
 	d.add(n.Content[0], path, "%s", want)
 	return connectors.Start{}
+}
+
+// startWithin reads {after: number, sub_sequence: number}, as KCL's leases have it.
+func startWithin(d *decoder, n *yaml.Node, path string) connectors.Start {
+	seq, err := core.ParseSequenceNumber(child(n, "after").Value)
+	if err != nil {
+		d.fail(child(n, "after"), path+".after", err)
+	}
+	sub, err := strconv.ParseInt(child(n, "sub_sequence").Value, 10, 64)
+	if err != nil || sub < 0 {
+		d.add(child(n, "sub_sequence"), path+".sub_sequence", "want the index, from 0, of the last user record that is not wanted")
+	}
+	return connectors.Start{Kind: connectors.StartAfter, After: seq, Sub: &sub}
 }
 
 var types = map[string]arrow.DataType{

@@ -53,7 +53,7 @@ func (m *Metrics) Events(pipeline string) *connectors.Events {
 }
 
 func (m *Metrics) count(pipeline string, c connectors.Counts) {
-	for outcome, n := range map[string]int64{"written": c.Written, "filtered": c.Filtered, "null": c.Null, "dead": c.Dead} {
+	for outcome, n := range map[string]int64{"written": c.Written, "filtered": c.Filtered, "null": c.Null, "dead": c.Dead, "stray": c.Strays} {
 		m.rows.WithLabelValues(pipeline, outcome).Add(float64(n))
 	}
 }
