@@ -127,6 +127,7 @@ func (w *Worker) putRejects(ctx context.Context, plan Plan) error {
 	if len(rejects) == 0 {
 		return nil
 	}
+	found := 0
 	for _, s := range plan.Spans {
 		err := w.readSpan(ctx, s, func(raw core.Batch) error {
 			o, err := w.madeOf(ctx, plan, raw)
@@ -138,11 +139,15 @@ func (w *Worker) putRejects(ctx context.Context, plan Plan) error {
 					o.verdicts.Refused = append(o.verdicts.Refused, Refusal{raw.Handles().Value(i), r.Ord, "sink", r.Code, r.Reason})
 				}
 			}
+			found += len(o.verdicts.Refused)
 			return w.putLetters(ctx, plan, w.cfg.Program.letters(plan.Pipeline, plan.Incarnation, s.Source, raw, o))
 		})
 		if err != nil {
 			return fmt.Errorf("send on the rows that the destination refused: %w", err)
 		}
+	}
+	if _, ok := w.cfg.Source.(Expiring); ok && found < len(plan.Rejects) {
+		return fmt.Errorf("%d of %d rows that the destination refused are there: %w", found, len(plan.Rejects), shardlog.ErrTrimmed)
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/penstock/penstock/core"
 	"github.com/penstock/penstock/core/memory"
+	"github.com/penstock/penstock/core/shardlog"
 )
 
 // Why a flush closed.
@@ -283,8 +284,13 @@ func (f *flush) rebuild(ctx context.Context, w *Worker, places map[core.ShardID]
 	if f.letters, err = w.replay(ctx, f.bound, st, spans, f.memory); err != nil {
 		return err
 	}
+	read := int64(0)
 	for i := range spans {
+		read += spans[i].Counts.sub(places[spans[i].Shard].carried).Records
 		f.spans[spans[i].Shard] = &spans[i]
+	}
+	if read < f.records {
+		return fmt.Errorf("%d of %d records that were gathered are there: %w", read, f.records, shardlog.ErrTrimmed)
 	}
 	f.stale, f.held = false, 0
 	f.hold(f.letters)

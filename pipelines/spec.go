@@ -16,6 +16,7 @@ import (
 	"github.com/penstock/penstock/connectors"
 	"github.com/penstock/penstock/connectors/file"
 	"github.com/penstock/penstock/connectors/generator"
+	"github.com/penstock/penstock/connectors/kinesis"
 	"github.com/penstock/penstock/core"
 )
 
@@ -45,9 +46,10 @@ type Part struct {
 	broken bool // it cannot be opened; only while a file with mistakes is read
 }
 
-// Source is where records come from: one of the three.
+// Source is where records come from: one of the first four.
 type Source struct {
 	Stream   core.StreamName
+	Kinesis  *kinesis.Config
 	File     *file.Config
 	Generate *generator.Config
 	Start    connectors.Start
@@ -71,6 +73,7 @@ type outline struct {
 // inlet is the shape of a source.
 type inlet struct {
 	Stream   core.StreamName      `yaml:"stream" jsonschema:"description=A stream of this node's log."`
+	Kinesis  *kinesis.Config      `yaml:"kinesis" jsonschema:"description=A stream of Amazon Kinesis Data Streams\\, or of a server that speaks its API."`
 	File     *file.Config         `yaml:"file" jsonschema:"description=Files\\, a record a line; .gz and .zst are read as such."`
 	Generate *generator.Config    `yaml:"generate" jsonschema:"description=Made-up events."`
 	Start    *yaml.Node           `yaml:"start"`
@@ -179,34 +182,31 @@ func (s *Spec) fillSource(d *decoder, r *Registry, n *yaml.Node) {
 	s.Decoder = Part{broken: true}
 	if n.Kind != yaml.MappingNode {
 		if !d.wrong[n] {
-			d.add(n, "source", "want a mapping with one of file, generate, stream")
+			d.add(n, "source", "want a mapping with one of file, generate, kinesis, stream")
 		}
 		return
 	}
 	partial := d.wrong[n] || slices.ContainsFunc(n.Content, func(c *yaml.Node) bool { return d.wrong[c] })
 	d.into(n, "source", &in)
-	s.Source.Stream, s.Source.File, s.Source.Generate = in.Stream, in.File, in.Generate
+	s.Source.Stream, s.Source.Kinesis, s.Source.File, s.Source.Generate = in.Stream, in.Kinesis, in.File, in.Generate
 	given := 0
-	for _, yes := range []bool{in.Stream != "", in.File != nil, in.Generate != nil} {
+	for _, yes := range []bool{in.Stream != "", in.Kinesis != nil, in.File != nil, in.Generate != nil} {
 		if yes {
 			given++
 		}
 	}
 	partial = partial || slices.ContainsFunc(n.Content, func(c *yaml.Node) bool { return d.wrong[c] })
 	if given > 1 || given == 0 && !partial {
-		d.add(n, "source", "has %d of file, generate, stream: want exactly one", given)
+		d.add(n, "source", "has %d of file, generate, kinesis, stream: want exactly one", given)
 	}
 	if in.Stream != "" && !d.said("source.stream") {
 		if err := in.Stream.Validate(); err != nil {
 			d.fail(at(n, "stream"), "source.stream", err)
 		}
 	}
-	for path, v := range map[string]interface{ Validate() error }{"file": in.File, "generate": in.Generate} {
-		if reflect.ValueOf(v).IsNil() || d.said("source."+path) {
-			continue
-		}
-		if err := v.Validate(); err != nil {
-			d.fail(at(n, path), "source."+path, err)
+	for path, v := range map[string]validator{"file": in.File, "generate": in.Generate, "kinesis": in.Kinesis} {
+		if c := child(n, path); c != nil && !reflect.ValueOf(v).IsNil() {
+			d.validate(c, "source."+path, v)
 		}
 	}
 	s.Source.Start = start(d, in.Start)

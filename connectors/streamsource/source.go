@@ -18,6 +18,7 @@ type Source struct{ stream *stream.Stream }
 var (
 	_ connectors.Source   = (*Source)(nil)
 	_ connectors.Expiring = (*Source)(nil)
+	_ connectors.Pinner   = (*Source)(nil)
 )
 
 // New returns a source over s.
