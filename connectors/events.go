@@ -17,6 +17,7 @@ type Events struct {
 	Futile     func(rows int64, first Refusal)                                    // every row so far was refused at one place for one reason; once
 	Refused    func(err error)                                                    // a stage cannot run with new fields; they are rescued
 	Asked      func(shard core.ShardID)                                           // a reader asks for the next batch; it waits at the shard's tip until Read
+	Behind     func(shard core.ShardID, age time.Duration)                        // the source says how far its reader is behind the shard's end
 	Read       func(b core.Batch, lag time.Duration)                              // a batch was read and went through the stages
 	Stale      func(pipeline string)                                              // the schema grew within a flush, which is rebuilt
 	Planned    func(p Plan)                                                       // a plan was committed, by this worker
@@ -68,6 +69,12 @@ func (e *Events) refused(err error) {
 func (e *Events) asked(s core.ShardID) {
 	if e.Asked != nil {
 		e.Asked(s)
+	}
+}
+
+func (e *Events) behind(s core.ShardID, age time.Duration) {
+	if e.Behind != nil {
+		e.Behind(s, age)
 	}
 }
 
@@ -141,6 +148,7 @@ func Join(list ...*Events) *Events {
 		Advice:     func(what string) { each(list, func(e *Events) { e.advice(what) }) },
 		Absent:     func(c []Absent) { each(list, func(e *Events) { e.absent(c) }) },
 		Asked:      func(s core.ShardID) { each(list, func(e *Events) { e.asked(s) }) },
+		Behind:     func(s core.ShardID, age time.Duration) { each(list, func(e *Events) { e.behind(s, age) }) },
 		Read:       func(b core.Batch, lag time.Duration) { each(list, func(e *Events) { e.read(b, lag) }) },
 		Stale:      func(name string) { each(list, func(e *Events) { e.stale(name) }) },
 		Planned:    func(p Plan) { each(list, func(e *Events) { e.planned(p) }) },

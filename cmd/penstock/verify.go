@@ -80,6 +80,10 @@ func (a *app) verifyOne(ctx context.Context, r *pipelines.Registry, s *pipelines
 			return report, classify(err)
 		}
 		for _, s := range shards {
+			if s.Problem != "" {
+				a.printf("%s %s: checkpoint %s, how far behind is %s\n", s.Source, s.Shard, s.Checkpoint, lagText(s))
+				continue
+			}
 			a.printf("%s %s: checkpoint %s, last record %s, %s behind\n", s.Source, s.Shard, s.Checkpoint, s.Last, s.Lag)
 		}
 	}

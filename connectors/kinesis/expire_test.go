@@ -3,6 +3,7 @@ package kinesis
 import (
 	"net/http"
 	"net/http/httptest"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -139,10 +140,10 @@ func TestStartsOfAnOldShardThatIsEmpty(t *testing.T) {
 func TestTheTipIsAskedEverySecondAtMost(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T, s *server, src func() *Source) {
-		reads := 0
+		var reads atomic.Int64
 		s.spoil = func(op string, _ int64, _ http.ResponseWriter, _ *http.Request) bool {
 			if op == "GetRecords" {
-				reads++
+				reads.Add(1)
 			}
 			return false
 		}
@@ -150,7 +151,7 @@ func TestTheTipIsAskedEverySecondAtMost(t *testing.T) {
 		done := make(chan []string)
 		go func() { done <- r.next(t, 1) }()
 		time.Sleep(30 * time.Second)
-		require.InDelta(t, 32, reads, 3)
+		require.InDelta(t, 32, reads.Load(), 3)
 		s.put(t, "clicks", 0, 1)
 		require.Equal(t, numbered(0, 1), <-done)
 	})

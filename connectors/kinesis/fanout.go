@@ -183,7 +183,10 @@ func (r *subscriber) open(ctx context.Context, at types.StartingPosition) error 
 	unhook := context.AfterFunc(ctx, stop)
 	defer unhook()
 	consumer, shard := r.s.consumer(), string(r.shard.ID)
-	out, err := r.s.client.SubscribeToShard(alive, &kinesis.SubscribeToShardInput{ConsumerARN: &consumer, ShardId: &shard, StartingPosition: &at})
+	// A client of its own, over the same connections: the SDK decodes the events of all of a client's subscriptions in one
+	// buffer.
+	client := kinesis.New(r.s.client.Options())
+	out, err := client.SubscribeToShard(alive, &kinesis.SubscribeToShardInput{ConsumerARN: &consumer, ShardId: &shard, StartingPosition: &at})
 	if err != nil {
 		stop()
 		return err

@@ -60,6 +60,9 @@ func (p *progress) read(records []types.Record) core.Batch {
 
 // saw notes how far behind the shard's end an answer is, and whether it had records that are new.
 func (p *progress) saw(behind time.Duration, records bool) {
+	if p.why != again && p.s.events.Behind != nil {
+		p.s.events.Behind(p.shard.ID, behind)
+	}
 	p.all = p.all || behind <= time.Since(p.began)
 	if p.empty++; records || behind > 0 {
 		p.empty = 0
