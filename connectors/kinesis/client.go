@@ -57,6 +57,13 @@ func transport() *http.Transport {
 // body for a failure and breaks the connection.
 type calm struct{ next http.RoundTripper }
 
+// CloseIdleConnections closes those of the transport.
+func (c calm) CloseIdleConnections() {
+	if t, ok := c.next.(interface{ CloseIdleConnections() }); ok {
+		t.CloseIdleConnections()
+	}
+}
+
 func (c calm) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Body == nil {
 		return c.next.RoundTrip(r)

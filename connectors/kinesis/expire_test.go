@@ -1,6 +1,8 @@
 package kinesis
 
 import (
+	"bytes"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"sync/atomic"
@@ -109,6 +111,30 @@ func (r *reading) lastOf(t *testing.T, src *Source, n int) core.SequenceNumber {
 	return b.SequenceOf(n)
 }
 
+// TestAServerThatRefusesNumbersOfExpiredRecords is no reason to stop either.
+func TestAServerThatRefusesNumbersOfExpiredRecords(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T, s *server, src func() *Source) {
+		s.put(t, "clicks", 0, 10)
+		r := open(t, src().Read, first, resolve(t, src(), ""))
+		r.next(t, 10)
+		time.Sleep(30 * time.Hour)
+		s.put(t, "clicks", 10, 12)
+		s.spoil = func(op string, _ int64, w http.ResponseWriter, r *http.Request) bool {
+			body, err := io.ReadAll(r.Body)
+			r.Body = io.NopCloser(bytes.NewReader(body))
+			return err == nil && op == "GetShardIterator" && bytes.Contains(body, []byte("AT_SEQUENCE_NUMBER")) && answer(w, 400, codeInvalid)
+		}
+		_, err := open(t, src().Read, first, r.last).rest(t)
+		require.ErrorIs(t, err, shardlog.ErrTrimmed)
+		gap, err := src().Gap(t.Context(), first, r.last)
+		require.NoError(t, err)
+		require.NotEmpty(t, gap.Through)
+		_, err = src().Gap(t.Context(), first, "12")
+		require.True(t, connectors.IsPermanent(err), "a number that is not the shard's")
+	})
+}
+
 func TestStartsOfAnOldShardThatIsEmpty(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T, s *server, src func() *Source) {
@@ -148,12 +174,21 @@ func TestTheTipIsAskedEverySecondAtMost(t *testing.T) {
 			return false
 		}
 		r := open(t, src().Read, first, "")
-		done := make(chan []string)
-		go func() { done <- r.next(t, 1) }()
+		type next struct {
+			b   core.Batch
+			err error
+		}
+		done := make(chan next)
+		go func() {
+			b, err := r.Next(t.Context())
+			done <- next{b, err}
+		}()
 		time.Sleep(30 * time.Second)
 		require.InDelta(t, 32, reads.Load(), 3)
 		s.put(t, "clicks", 0, 1)
-		require.Equal(t, numbered(0, 1), <-done)
+		n := <-done
+		require.NoError(t, n.err)
+		n.b.Release()
 	})
 }
 

@@ -33,6 +33,7 @@ type subscriber struct {
 	went     string    // the number that the subscription before said to go on from
 	seen     time.Time // when it did
 	opened   time.Time // when the last subscription was asked for
+	gone     bool      // the server does not know the record to begin at any more
 	ended    bool      // nothing follows
 	children []types.ChildShard
 	lost     int // subscriptions in a row that another reader took
@@ -123,9 +124,8 @@ func (r *subscriber) failed(ctx context.Context, err error) error {
 		if merr := r.s.missing(ctx, r.shard.ID, err); !errors.Is(merr, err) {
 			return merr
 		}
-		err = nil // the stream and the shard are there, so the consumer is not
-		if rerr := r.s.register(ctx); rerr != nil {
-			return r.s.failure(ctx, fanOutError(rerr))
+		if rerr := r.s.register(ctx); rerr != nil { // the stream and the shard are there, so the consumer is not
+			return r.s.failure(ctx, rerr)
 		}
 		return nil
 	}
@@ -156,8 +156,19 @@ func (r *subscriber) subscribe(ctx context.Context) error {
 			r.s.calm.succeeded()
 			return nil
 		}
-		if code(err) == codeInvalid && at.Timestamp != nil && time.Since(*at.Timestamp) < clockSkew {
-			err = tooEarly{err}
+		switch invalid := code(err) == codeInvalid; {
+		case invalid && at.Type == types.ShardIteratorTypeAfterSequenceNumber:
+			r.went = ""
+			continue
+		case invalid && r.s.expired(r.shard.ID, at.SequenceNumber):
+			r.gone = true
+			continue
+		case invalid && at.Timestamp != nil && time.Since(*at.Timestamp) < clockSkew:
+			err = earlyError{err}
+		case invalid: // a number of another stream's that had the name, perhaps
+			if ferr := r.s.try(ctx, r.tries.what, r.s.refresh); ferr != nil {
+				return r.s.failure(ctx, ferr)
+			}
 		}
 		if err := r.failed(ctx, err); err != nil {
 			return err
@@ -168,10 +179,13 @@ func (r *subscriber) subscribe(ctx context.Context) error {
 // begin is where the next subscription begins: where the one before said, if that was a moment ago.
 func (r *subscriber) begin() types.StartingPosition {
 	if r.went != "" && time.Since(r.seen) < fresh {
-		r.progress.begun = true
+		r.begun = true
 		return types.StartingPosition{Type: types.ShardIteratorTypeAfterSequenceNumber, SequenceNumber: &r.went}
 	}
 	r.restart()
+	if r.gone {
+		return position{}.where()
+	}
 	return r.at.where()
 }
 

@@ -155,7 +155,10 @@ func (s *Source) iterator(ctx context.Context, id core.ShardID, at types.Startin
 		case code(err) == codeNotFound:
 			return nil, s.missing(ctx, id, err)
 		case code(err) == codeInvalid && at.Timestamp != nil && time.Since(*at.Timestamp) < clockSkew:
-			err = tooEarly{err} // by the server's clock
+			err = earlyError{err} // by the server's clock
+		case code(err) == codeInvalid && s.expired(id, in.StartingSequenceNumber): // AWS begins at the first record that is there
+			in.ShardIteratorType, in.StartingSequenceNumber = types.ShardIteratorTypeTrimHorizon, nil
+			continue
 		case code(err) == codeInvalid: // a number of another stream's that had the name, perhaps
 			if ferr := s.try(ctx, what, s.refresh); ferr != nil {
 				return nil, s.failure(ctx, ferr)
@@ -167,10 +170,16 @@ func (s *Source) iterator(ctx context.Context, id core.ShardID, at types.Startin
 	}
 }
 
+// expired reports whether a number that the server does not take is one of the shard's, so that its record must be gone.
+func (s *Source) expired(id core.ShardID, seq *string) bool {
+	sh, ok := s.cached(id)
+	return ok && seq != nil && sameShard(core.SequenceNumber(*seq), sh.start)
+}
+
 // clockSkew is how far the server's clock may be behind.
 const clockSkew = time.Minute
 
-// tooEarly is an error that goes by itself.
-type tooEarly struct{ err error }
+// earlyError says that a time has not come by the server's clock. It goes by itself.
+type earlyError struct{ err error }
 
-func (e tooEarly) Error() string { return "the server's clock is behind: " + e.err.Error() }
+func (e earlyError) Error() string { return "the server's clock is behind: " + e.err.Error() }

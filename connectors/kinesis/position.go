@@ -112,10 +112,27 @@ func plus(s core.SequenceNumber, n int64) core.SequenceNumber {
 	return core.SequenceNumber(v.Add(v, big.NewInt(n)).String())
 }
 
+// sameShard reports whether two numbers, as AWS gives them, are of one shard.
+func sameShard(a, b core.SequenceNumber) bool {
+	shard := func(s core.SequenceNumber) string {
+		v, ok := new(big.Int).SetString(string(s), 10)
+		if !ok || low(s) != version || v.BitLen() != numberBits {
+			return ""
+		}
+		hex := v.Text(16)
+		return hex[:10] + hex[len(hex)-9:] // its creation, and its index
+	}
+	of := shard(a)
+	return of != "" && of == shard(b)
+}
+
+// numberBits are those of the 47 hex digits of a number, of which the first is 2.
+const numberBits = 186
+
 // createdAt is when the shard of a sequence number was made, which AWS's numbers begin with; false of others.
 func createdAt(s core.SequenceNumber) (time.Time, bool) {
 	v, ok := new(big.Int).SetString(string(s), 10)
-	if !ok || low(s) != version || v.BitLen() != 186 { // 47 hex digits, of which the first is 2
+	if !ok || low(s) != version || v.BitLen() != numberBits {
 		return time.Time{}, false
 	}
 	secs := v.Rsh(v, 37*4).Int64() & (1<<36 - 1)

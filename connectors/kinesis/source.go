@@ -3,6 +3,7 @@ package kinesis
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"sync"
 	"time"
 
@@ -55,6 +56,9 @@ func Open(ctx context.Context, c Config, opts Options) (*Source, error) {
 	client, err := newClient(ctx, c)
 	if err != nil {
 		return nil, err
+	}
+	if _, err := client.Options().Credentials.Retrieve(ctx); err != nil {
+		return nil, fmt.Errorf("read stream %s: no credentials: set access_key and secret_key (any, where the server does not ask for them), or give the AWS SDK some (environment, profile, role): %w", c.Stream, err)
 	}
 	return openWith(ctx, client, c, opts)
 }
@@ -135,5 +139,8 @@ func (s *Source) Close() error {
 	s.end() // Shards begins nothing from here on
 	s.mu.Unlock()
 	s.asking.Wait()
+	if c, ok := s.client.Options().HTTPClient.(*http.Client); ok {
+		c.CloseIdleConnections()
+	}
 	return nil
 }

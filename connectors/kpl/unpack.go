@@ -147,7 +147,7 @@ func fields(message []byte, f func(n protowire.Number, t protowire.Type, value [
 		message = message[n:]
 		var value []byte
 		var number uint64
-		switch typ { //nolint:exhaustive // the others are passed over
+		switch typ {
 		case protowire.BytesType:
 			value, n = protowire.ConsumeBytes(message)
 		case protowire.VarintType:

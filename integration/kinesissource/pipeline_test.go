@@ -46,7 +46,7 @@ sink: {file: {path: ./lake, format: {ndjson: {}}}}
 
 func (p *pipeline) command(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
-	cmd := exec.Command(servetest.Command(t), args...) //nolint:gosec,noctx // the binary that was built, ended by kill
+	cmd := exec.Command(servetest.Command(t), args...) //nolint:gosec // the binary that was built, ended by kill
 	cmd.Dir, cmd.Env = p.dir, append(os.Environ(), "SECRET=secret")
 	return cmd
 }
