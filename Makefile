@@ -104,7 +104,7 @@ endif
 FUZZTIME ?= 20s
 FUZZ := core/FuzzSequenceNumber core/stream/FuzzParseNumber core/control/FuzzFold \
 	core/shardlog/local/FuzzRecover core/shardlog/local/FuzzGroup core/shardlog/local/FuzzPayload core/shardlog/local/FuzzSegment core/shardlog/local/FuzzFooter \
-	transforms/json/FuzzDecode transforms/json/FuzzBothWays connectors/file/FuzzSplit transforms/internal/expr/FuzzParse transforms/internal/expr/FuzzColumnsAndRowsAgree \
+	transforms/json/FuzzDecode transforms/json/FuzzBothWays connectors/file/FuzzSplit connectors/kpl/FuzzUnpack transforms/internal/expr/FuzzParse transforms/internal/expr/FuzzColumnsAndRowsAgree \
 	sinks/internal/prefix/FuzzParsedPrefixesStayInside cmd/penstock/FuzzLoad pipelines/FuzzTheSchemaTakesWhatTheDecoderTakes \
 	core/awsapi/wire/FuzzDecode core/awsapi/sigv4/FuzzVerify core/awsapi/iam/FuzzPolicy \
 	transforms/logline/FuzzDecode transforms/csv/FuzzDecode transforms/regex/FuzzDecode transforms/raw/FuzzDecode

@@ -22,7 +22,7 @@ type DeadLetter struct {
 	Reason      string              `json:"reason"`
 	Arrival     int64               `json:"arrival"` // milliseconds since 1970
 	Key         string              `json:"key"`     // the record's partition key
-	Raw         []byte              `json:"raw"`     // the whole record's data
+	Raw         []byte              `json:"raw"`     // the whole record's data; of one that was taken apart, the user record's
 }
 
 // Identity is equal for two letters about the same row at the same stage; it is also the letter's partition key.

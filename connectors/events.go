@@ -17,11 +17,13 @@ type Events struct {
 	Futile     func(rows int64, first Refusal)                                    // every row so far was refused at one place for one reason; once
 	Refused    func(err error)                                                    // a stage cannot run with new fields; they are rescued
 	Asked      func(shard core.ShardID)                                           // a reader asks for the next batch; it waits at the shard's tip until Read
+	Behind     func(shard core.ShardID, age time.Duration)                        // the source says how far its reader is behind the shard's end
 	Read       func(b core.Batch, lag time.Duration)                              // a batch was read and went through the stages
 	Stale      func(pipeline string)                                              // the schema grew within a flush, which is rebuilt
 	Planned    func(p Plan)                                                       // a plan was committed, by this worker
 	Resumed    func(p Plan)                                                       // an open plan was found, and is finished
 	Lost       func(l Loss)                                                       // records went before they were delivered
+	Strays     func(shard core.ShardID, n int64)                                  // user records that are another shard's were passed over
 	Retry      func(what string, attempt int, wait time.Duration, err error)      // a step failed and is tried again
 	Recovered  func(what string)                                                  // a step that was tried again succeeded
 	Checkpoint func(p Plan, took time.Duration)                                   // a plan is done and the checkpoints moved
@@ -70,6 +72,12 @@ func (e *Events) asked(s core.ShardID) {
 	}
 }
 
+func (e *Events) behind(s core.ShardID, age time.Duration) {
+	if e.Behind != nil {
+		e.Behind(s, age)
+	}
+}
+
 func (e *Events) read(b core.Batch, lag time.Duration) {
 	if e.Read != nil {
 		e.Read(b, lag)
@@ -97,6 +105,12 @@ func (e *Events) resumed(p Plan) {
 func (e *Events) lost(l Loss) {
 	if e.Lost != nil {
 		e.Lost(l)
+	}
+}
+
+func (e *Events) strays(s core.ShardID, n int64) {
+	if e.Strays != nil {
+		e.Strays(s, n)
 	}
 }
 
@@ -134,11 +148,13 @@ func Join(list ...*Events) *Events {
 		Advice:     func(what string) { each(list, func(e *Events) { e.advice(what) }) },
 		Absent:     func(c []Absent) { each(list, func(e *Events) { e.absent(c) }) },
 		Asked:      func(s core.ShardID) { each(list, func(e *Events) { e.asked(s) }) },
+		Behind:     func(s core.ShardID, age time.Duration) { each(list, func(e *Events) { e.behind(s, age) }) },
 		Read:       func(b core.Batch, lag time.Duration) { each(list, func(e *Events) { e.read(b, lag) }) },
 		Stale:      func(name string) { each(list, func(e *Events) { e.stale(name) }) },
 		Planned:    func(p Plan) { each(list, func(e *Events) { e.planned(p) }) },
 		Resumed:    func(p Plan) { each(list, func(e *Events) { e.resumed(p) }) },
 		Lost:       func(l Loss) { each(list, func(e *Events) { e.lost(l) }) },
+		Strays:     func(s core.ShardID, n int64) { each(list, func(e *Events) { e.strays(s, n) }) },
 		Checkpoint: func(p Plan, took time.Duration) { each(list, func(e *Events) { e.checkpoint(p, took) }) },
 		Retry: func(what string, attempt int, wait time.Duration, err error) {
 			each(list, func(e *Events) { e.retry(what, attempt, wait, err) })

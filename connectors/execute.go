@@ -127,21 +127,51 @@ func (w *Worker) putRejects(ctx context.Context, plan Plan) error {
 	if len(rejects) == 0 {
 		return nil
 	}
+	found := 0
 	for _, s := range plan.Spans {
 		err := w.readSpan(ctx, s, func(raw core.Batch) error {
-			var refused []Refusal
+			o, err := w.madeOf(ctx, plan, raw)
+			if err != nil {
+				return err
+			}
 			for i := range int(raw.NumRows()) {
 				for _, r := range rejects[row{s.Shard, raw.SequenceOf(i)}] {
-					refused = append(refused, Refusal{raw.Handles().Value(i), r.Ord, "sink", r.Code, r.Reason})
+					o.verdicts.Refused = append(o.verdicts.Refused, Refusal{raw.Handles().Value(i), r.Ord, "sink", r.Code, r.Reason})
 				}
 			}
-			return w.putLetters(ctx, plan, w.cfg.Program.letters(plan.Pipeline, plan.Incarnation, s.Source, raw, refused))
+			found += len(o.verdicts.Refused)
+			return w.putLetters(ctx, plan, w.cfg.Program.letters(plan.Pipeline, plan.Incarnation, s.Source, raw, o))
 		})
 		if err != nil {
 			return fmt.Errorf("send on the rows that the destination refused: %w", err)
 		}
 	}
+	if _, ok := w.cfg.Source.(Expiring); ok && found < len(plan.Rejects) {
+		return fmt.Errorf("%d of %d rows that the destination refused are there: %w", found, len(plan.Rejects), shardlog.ErrTrimmed)
+	}
 	return nil
+}
+
+// madeOf says which user records the rows of raw came from, where any of its records was taken apart.
+func (w *Worker) madeOf(ctx context.Context, plan Plan, raw core.Batch) (outcome, error) {
+	program, err := w.programOf(ctx, plan)
+	if err != nil {
+		return outcome{}, err
+	}
+	u := program.unpack(raw)
+	if u == nil {
+		return outcome{}, nil
+	}
+	u.batch.Release()
+	b, err := w.schemas.at(ctx, program, plan.Schema)
+	if err != nil {
+		return outcome{}, err
+	}
+	o, err := b.run(ctx, raw)
+	if err == nil {
+		o.rows.Release()
+	}
+	return outcome{unpacked: o.unpacked}, err
 }
 
 // Bounds of the wait between two tries.

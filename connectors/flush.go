@@ -10,6 +10,7 @@ import (
 
 	"github.com/penstock/penstock/core"
 	"github.com/penstock/penstock/core/memory"
+	"github.com/penstock/penstock/core/shardlog"
 )
 
 // Why a flush closed.
@@ -130,7 +131,7 @@ func (f *flush) put(ctx context.Context, w *Worker, s *PlanSpan, raw core.Batch,
 				return err
 			}
 		}
-		f.hold(o.bound.program.letters(w.cfg.Pipeline, w.incarnation, s.Source, raw, o.verdicts.Refused))
+		f.hold(o.bound.program.letters(w.cfg.Pipeline, w.incarnation, s.Source, raw, o))
 		return nil
 	}
 	letters, err := stageRows(ctx, w, f.staging, s, raw, o)
@@ -225,14 +226,17 @@ func stageRows(ctx context.Context, w *Worker, st Staging, s *PlanSpan, raw core
 	dead := int64(len(o.verdicts.Refused))
 	c := Counts{
 		Records: raw.Records, Rows: o.decoded, Filtered: o.verdicts.Filtered, Null: o.verdicts.Null, Dead: dead,
-		Written: o.rows.NumRows() - (dead - int64(refused)),
+		Written: o.rows.NumRows() - (dead - int64(refused)), Strays: o.unpacked.strayed(),
 	}
 	if !c.Balanced() {
 		return nil, Permanent(fmt.Errorf("the ledger of records %s to %s of %s does not balance: %+v", raw.Span.First, raw.Span.Last, raw.Shard, c))
 	}
 	s.Counts = s.Counts.Add(c)
 	w.futile.see(w.cfg.Events, c, o.verdicts.Refused)
-	return o.bound.program.letters(w.cfg.Pipeline, w.incarnation, s.Source, raw, o.verdicts.Refused), nil
+	if c.Strays > 0 {
+		w.cfg.Events.strays(raw.Shard, c.Strays)
+	}
+	return o.bound.program.letters(w.cfg.Pipeline, w.incarnation, s.Source, raw, o), nil
 }
 
 // full is the reason to close the flush now, or empty.
@@ -280,8 +284,13 @@ func (f *flush) rebuild(ctx context.Context, w *Worker, places map[core.ShardID]
 	if f.letters, err = w.replay(ctx, f.bound, st, spans, f.memory); err != nil {
 		return err
 	}
+	read := int64(0)
 	for i := range spans {
+		read += spans[i].Counts.sub(places[spans[i].Shard].carried).Records
 		f.spans[spans[i].Shard] = &spans[i]
+	}
+	if read < f.records {
+		return fmt.Errorf("%d of %d records that were gathered are there: %w", read, f.records, shardlog.ErrTrimmed)
 	}
 	f.stale, f.held = false, 0
 	f.hold(f.letters)

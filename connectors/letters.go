@@ -18,35 +18,38 @@ func rawData(raw core.Batch) *array.Binary {
 // letterRawBytes bounds what the letters of one record hold of it, beyond the first: it may have many rows, and each a letter.
 const letterRawBytes = 1 << 20
 
-// lettered is a record that has letters.
+// lettered is a record, or a user record, that has letters.
 type lettered struct {
 	raw  []byte
 	held int // bytes of it in its letters
 }
 
-// letters turns the refusals among raw's records into dead letters, without the plan's number. Those of a record share its
-// data.
-func (p *Program) letters(pipeline, incarnation, source string, raw core.Batch, refused []Refusal) []DeadLetter {
+// letters turns the refusals of what became of raw into dead letters, without the plan's number. Those of a record share its
+// data; of a record that was taken apart, it is that of the user record.
+func (p *Program) letters(pipeline, incarnation, source string, raw core.Batch, o outcome) []DeadLetter {
+	refused := o.verdicts.Refused
 	if len(refused) == 0 {
 		return nil
 	}
-	handles, arrivals, keys, data := raw.Handles(), raw.Arrivals(), raw.Keys(), rawData(raw)
-	out, records := make([]DeadLetter, 0, len(refused)), map[int]*lettered{}
+	handles, arrivals := raw.Handles(), raw.Arrivals()
+	find := o.unpacked.finder(raw)
+	out, records := make([]DeadLetter, 0, len(refused)), map[found]*lettered{}
 	for _, r := range refused {
 		i := sort.Search(handles.Len(), func(i int) bool { return handles.Value(i) >= r.Handle })
 		if i == handles.Len() || handles.Value(i) != r.Handle {
 			panic("a stage refused a row that its batch does not have")
 		}
+		at, key, data := find(i, r.Ord)
 		l := DeadLetter{
 			Pipeline: pipeline, Incarnation: incarnation, Spec: p.Spec, Source: source,
 			Shard: raw.Shard, Seq: raw.SequenceOf(i), Ord: r.Ord,
 			Stage: r.Stage, Code: r.Code, Reason: r.Reason,
-			Arrival: int64(arrivals.Value(i)), Key: keys.Value(i),
+			Arrival: int64(arrivals.Value(i)), Key: key,
 		}
-		rec := records[i]
+		rec := records[at]
 		if rec == nil {
-			rec = &lettered{raw: slices.Clone(data.Value(i))}
-			records[i] = rec
+			rec = &lettered{raw: slices.Clone(data)}
+			records[at] = rec
 		}
 		if rec.held == 0 || rec.held+len(rec.raw) <= letterRawBytes {
 			l.Raw = rec.raw

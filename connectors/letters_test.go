@@ -26,7 +26,7 @@ func TestARecordOfManyRefusedRowsIsKeptAFewTimes(t *testing.T) {
 	record := strings.Repeat("x", 300<<10)
 	raw := rawBatch("s", 0, []string{record})
 	defer raw.Release()
-	letters := p.letters("p", "i", "src", raw, refusals(raw, rows))
+	letters := p.letters("p", "i", "src", raw, outcome{verdicts: Verdicts{Refused: refusals(raw, rows)}})
 	require.Len(t, letters, rows)
 	var size int64
 	for i, l := range letters {
@@ -43,7 +43,7 @@ func TestARecordOfManyRefusedRowsIsKeptAFewTimes(t *testing.T) {
 
 	large := rawBatch("s", 0, []string{strings.Repeat("x", 5<<20), "small"})
 	defer large.Release()
-	letters = p.letters("p", "i", "src", large, append(refusals(large, 2), Refusal{Handle: large.Handles().Value(1)}))
+	letters = p.letters("p", "i", "src", large, outcome{verdicts: Verdicts{Refused: append(refusals(large, 2), Refusal{Handle: large.Handles().Value(1)})}})
 	require.Len(t, letters[0].Raw, 5<<20, "a record is whole in its first letter, however large it is")
 	require.Empty(t, letters[1].Raw)
 	require.Equal(t, "small", string(letters[2].Raw))

@@ -65,8 +65,8 @@ func (g Gap) String() string {
 	return fmt.Sprintf("records after %q through %q (%s of them) %s", g.From, g.Through, number, what)
 }
 
-// Counts is a ledger: Rows = Filtered + Null + Dead + Written. Records counts what was read before decoding; Trimmed, which
-// stands beside, what went before it was delivered.
+// Counts is a ledger: Rows = Filtered + Null + Dead + Written. Records counts what was read before decoding. Beside it
+// stand Trimmed, what went before it was delivered, and Strays, which are no rows.
 type Counts struct {
 	Records  int64 `json:"records"`
 	Rows     int64 `json:"rows"`
@@ -75,13 +75,14 @@ type Counts struct {
 	Dead     int64 `json:"dead"`     // became dead letters
 	Written  int64 `json:"written"`
 	Trimmed  int64 `json:"trimmed,omitempty"` // records, as far as their number is known
+	Strays   int64 `json:"strays,omitempty"`  // user records that were passed over: another shard's, whose producer sends them again
 }
 
 // Add returns the sum of c and d.
 func (c Counts) Add(d Counts) Counts {
 	return Counts{
 		c.Records + d.Records, c.Rows + d.Rows, c.Filtered + d.Filtered, c.Null + d.Null,
-		c.Dead + d.Dead, c.Written + d.Written, c.Trimmed + d.Trimmed,
+		c.Dead + d.Dead, c.Written + d.Written, c.Trimmed + d.Trimmed, c.Strays + d.Strays,
 	}
 }
 
@@ -89,7 +90,7 @@ func (c Counts) Add(d Counts) Counts {
 func (c Counts) sub(d Counts) Counts {
 	return Counts{
 		c.Records - d.Records, c.Rows - d.Rows, c.Filtered - d.Filtered, c.Null - d.Null,
-		c.Dead - d.Dead, c.Written - d.Written, c.Trimmed - d.Trimmed,
+		c.Dead - d.Dead, c.Written - d.Written, c.Trimmed - d.Trimmed, c.Strays - d.Strays,
 	}
 }
 

@@ -65,7 +65,7 @@ func (p *planner) commit(ctx context.Context, plan Plan, held map[core.ShardID]*
 			Checks: []control.Check{{Key: key}},
 			Writes: []control.Write{jsonRow(key, plan)},
 		}
-		if e, ok := p.source.(Expiring); ok {
+		if e, ok := p.source.(Pinner); ok {
 			t.Writes = append(t.Writes, e.Pin(p.keys.pin(p.incarnation, plan.Number), plan.Spans))
 		}
 		for _, span := range plan.Spans {

@@ -14,7 +14,7 @@ import (
 
 // Semantics numbers what this binary makes of a spec: it rises whenever the same spec, schema and spans would give
 // other rows. A plan made under another number is not executed.
-const Semantics = 3
+const Semantics = 4
 
 // Program is the pure part of a pipeline, and its sink: what turns raw records into rows at a destination.
 type Program struct {
@@ -25,6 +25,9 @@ type Program struct {
 	Stages   []NamedTransform
 	Pinned   []string // columns that an expression, a partition or the sink names
 	Sink     Sink
+
+	Unpack Unpacking // what becomes of records that user records were packed into
+	Skip   Sub       // user records that are not wanted
 }
 
 // NamedTransform is a stage and its place in the pipeline, such as stages[2].compute.
@@ -142,6 +145,7 @@ type outcome struct {
 	decoded  int64      // rows that the records held, refused ones included
 	verdicts Verdicts
 	drift    bool
+	unpacked *unpacked // nil where no record was taken apart
 }
 
 // run decodes raw and sends the rows through the stages.
@@ -151,9 +155,9 @@ func (b *bound) run(ctx context.Context, raw core.Batch) (outcome, error) {
 
 // runSeen is run that shows what is left after decoding and after each stage, and the verdicts so far.
 func (b *bound) runSeen(ctx context.Context, raw core.Batch, see func(stage string, rows core.Batch, v *Verdicts)) (outcome, error) {
-	o := outcome{bound: b, verdicts: Verdicts{Stage: "decode"}}
+	o := outcome{bound: b, verdicts: Verdicts{Stage: "decode"}, unpacked: b.program.unpack(raw)}
 	var err error
-	if o.rows, o.drift, err = b.program.Decoder.Decode(ctx, raw, b.input, &o.verdicts); err != nil {
+	if o.rows, o.drift, err = b.decode(ctx, raw, o.unpacked, &o.verdicts); err != nil {
 		return o, fmt.Errorf("decode records %s to %s of %s: %w", raw.Span.First, raw.Span.Last, raw.Shard, err)
 	}
 	o.decoded = o.rows.NumRows() + int64(len(o.verdicts.Refused))
@@ -169,6 +173,20 @@ func (b *bound) runSeen(ctx context.Context, raw core.Batch, see func(stage stri
 		see(s.name, o.rows, &o.verdicts)
 	}
 	return o, nil
+}
+
+// decode makes rows of raw, or of the user records that were found in it.
+func (b *bound) decode(ctx context.Context, raw core.Batch, u *unpacked, v *Verdicts) (core.Batch, bool, error) {
+	if u == nil {
+		return b.program.Decoder.Decode(ctx, raw, b.input, v)
+	}
+	defer u.batch.Release()
+	rows, drift, err := b.program.Decoder.Decode(ctx, u.batch, b.input, v)
+	if err != nil {
+		return rows, drift, err
+	}
+	defer rows.Release()
+	return u.settle(rows, v), drift, nil
 }
 
 // through returns the records of raw up to and including seq, as a batch of its own.

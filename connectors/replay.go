@@ -117,6 +117,9 @@ func (w *Worker) redo(ctx context.Context, plan Plan) error {
 	defer held.Close()
 	spans := slices.Clone(plan.Spans)
 	letters, err := w.replay(ctx, b, st, spans, held)
+	if err == nil {
+		err = w.whole(ctx, plan, spans)
+	}
 	if err != nil {
 		return fmt.Errorf("finish plan %d: %w", number, err)
 	}
@@ -129,4 +132,22 @@ func (w *Worker) redo(ctx context.Context, plan Plan) error {
 			"Run the version that made it, or give it up with: penstock pipelines abandon-plan %s", number, plan.Pipeline, len(outputs), len(plan.Outputs), plan.Pipeline))
 	}
 	return w.carryOut(ctx, plan, st, letters)
+}
+
+// whole returns core/shardlog.ErrTrimmed where fewer records were read again, which counts has, than the plan covers.
+func (w *Worker) whole(ctx context.Context, plan Plan, counts []PlanSpan) error {
+	if _, ok := w.cfg.Source.(Expiring); !ok {
+		return nil
+	}
+	for i, s := range plan.Spans {
+		_, prog, err := loadRow[Progress](ctx, w.cfg.Store, w.keys.shard(w.incarnation, s.Source, s.Shard))
+		if err != nil {
+			return err
+		}
+		planned, read := s.Counts.sub(prog.Carried).Records, counts[i].Counts.sub(s.Counts).Records
+		if prog.OpenPlan == plan.Number && read < planned {
+			return fmt.Errorf("%d of %d records of %s are there: %w", read, planned, s.Shard, shardlog.ErrTrimmed)
+		}
+	}
+	return nil
 }

@@ -143,6 +143,8 @@ func (s *schemas) version() int64 {
 // wider is the schema that raw asks for, beyond that of cur, which is nil before the first.
 func (p *Program) wider(cur *bound, raw core.Batch) (*arrow.Schema, error) {
 	var have *arrow.Schema
+	raw = p.records(raw)
+	defer raw.Release()
 	sample := raw
 	switch {
 	case cur != nil:

@@ -35,6 +35,7 @@ type reading struct {
 	lease  *lease.Lease
 	place  place
 	target core.SequenceNumber // read through it, then stop; empty: to the end
+	chase  bool                // read what is there, then stop
 	live   bool                // its reader runs
 }
 
@@ -67,7 +68,11 @@ func (s *session) readShard(ctx context.Context, r *reading) {
 
 // readLoop returns nil when the target is reached, io.EOF at the shard's end.
 func (s *session) readLoop(ctx context.Context, r *reading) error {
-	in, err := s.w.cfg.Source.Read(ctx, r.shard.ID, r.place.from)
+	read := s.w.cfg.Source.Read
+	if c, ok := s.w.cfg.Source.(Chaser); ok && r.chase {
+		read = c.Chase
+	}
+	in, err := read(ctx, r.shard.ID, r.place.from)
 	if err != nil {
 		return err
 	}

@@ -33,6 +33,7 @@ type Start struct {
 	Kind  StartKind
 	At    time.Time           // of StartAt
 	After core.SequenceNumber // of StartAfter
+	Sub   *int64              // of StartAfter: within that record, after the user record with this index
 }
 
 // Source is a set of shards that can be read again from any sequence number. What cannot be read again (standard
@@ -53,22 +54,35 @@ type Source interface {
 // Expiring is the optional capability of a source whose records go with time. What its readers answer with
 // core/shardlog.ErrTrimmed is then counted as lost, and the reading goes on.
 type Expiring interface {
-	// Pin is the row that keeps the records of a plan's spans for as long as it stands in the control store. It is
-	// committed with the plan, which by names, and goes with it: see core/stream.Unpin.
-	Pin(by string, spans []PlanSpan) control.Write
 	// Reread is Read of records that were read before: those that have expired since are read as long as they are stored.
+	// Its reader does not wait: where nothing more is there, what was read before is gone, and Next returns
+	// core/shardlog.ErrTrimmed. It need not notice that others before those that are there went: who rereads counts.
 	Reread(ctx context.Context, shard core.ShardID, after core.SequenceNumber) (Reader, error)
 	// Gap is what of the records after a sequence number nobody can read any more; its Through is empty where there is
 	// none. core/shardlog.ErrTrimmed says that the whole shard is gone.
 	Gap(ctx context.Context, shard core.ShardID, after core.SequenceNumber) (Gap, error)
 }
 
+// Pinner is the optional capability of an Expiring source that can keep records. Where a source cannot, as one that is
+// another's cannot, an open plan whose records expire is lost.
+type Pinner interface {
+	// Pin is the row that keeps the records of a plan's spans for as long as it stands in the control store. It is
+	// committed with the plan, which by names, and goes with it: see core/stream.Unpin.
+	Pin(by string, spans []PlanSpan) control.Write
+}
+
+// Chaser is the optional capability of a source that cannot say where its open shards end.
+type Chaser interface {
+	// Chase is Read, whose reader returns ErrCaughtUp when it has returned every record that was there when it began.
+	Chase(ctx context.Context, shard core.ShardID, after core.SequenceNumber) (Reader, error)
+}
+
 // Finite is the optional capability of a source that ends: when every shard was read to io.EOF and Shards shows no new
 // one, a pipeline over it is done.
 type Finite interface{ Finite() bool }
 
-// ErrCaughtUp is returned by Reader.Next of a finite source where its shard stays open and yet nothing more comes in this
-// run. A later run goes on from the checkpoint.
+// ErrCaughtUp is returned by Reader.Next of a finite source, or of a Chaser, where its shard stays open and yet nothing
+// more comes in this run. A later run goes on from the checkpoint.
 var ErrCaughtUp = errors.New("caught up")
 
 // Reader reads one shard in order. It is not safe for concurrent use.

@@ -68,7 +68,9 @@ func (s *session) takeTips(shards []Shard) {
 // start starts the reader of an attached shard, unless it is caught up already. A closed shard is read to its end, not
 // to its tip: its children wait for that.
 func (s *session) start(ctx context.Context, r *reading) {
-	if s.w.cfg.UntilCaughtUp && !r.shard.Closed {
+	_, chases := s.w.cfg.Source.(Chaser)
+	r.chase = chases && s.w.cfg.UntilCaughtUp && !r.shard.Closed
+	if s.w.cfg.UntilCaughtUp && !r.shard.Closed && !r.chase {
 		tip := s.w.tips[r.shard.ID]
 		if tip == "" || tip.Compare(r.place.from) <= 0 {
 			return

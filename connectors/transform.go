@@ -35,6 +35,8 @@ type Adviser interface {
 // advice is the decoder's on the first records.
 func (p *Program) advice(raw core.Batch) string {
 	if a, ok := p.Decoder.(Adviser); ok {
+		raw = p.records(raw)
+		defer raw.Release()
 		return a.Advise(raw)
 	}
 	return ""

@@ -113,5 +113,5 @@ func (t *Trial) Run(ctx context.Context, raw core.Batch, see func(TrialStep)) ([
 	s := step("sink", o.rows, &o.verdicts)
 	s.Outputs = outputs
 	see(s)
-	return t.program.letters(t.pipeline, "", "", raw, o.verdicts.Refused), nil
+	return t.program.letters(t.pipeline, "", "", raw, o), nil
 }

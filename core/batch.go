@@ -46,6 +46,7 @@ type Batch struct {
 	Bytes     int64        // how many raw bytes (keys and data) they have
 	Rows      arrow.Record // the hidden columns, then the visible ones
 	Sequences Sequences
+	Range     *HashRange // of the shard's hash keys, in a raw batch; nil: not known
 }
 
 // WithRows is b with other rows of the same records.

@@ -33,12 +33,17 @@ func (d *decoder) expanded(n *yaml.Node) bool {
 // into decodes n into v and lets it validate itself. It returns whether all of n is right.
 func (d *decoder) into(n *yaml.Node, path string, v any) bool {
 	d.value(n, path, reflect.ValueOf(v).Elem())
-	right := d.right(n)
-	val, ok := reflect.ValueOf(v).Elem().Interface().(interface{ Validate() error })
-	if !ok {
-		return right
+	if val, ok := reflect.ValueOf(v).Elem().Interface().(validator); ok {
+		return d.validate(n, path, val)
 	}
-	err := val.Validate()
+	return d.right(n)
+}
+
+type validator interface{ Validate() error }
+
+// validate lets val, which n was decoded to, say what is wrong with it. It returns whether all of n is right.
+func (d *decoder) validate(n *yaml.Node, path string, val validator) bool {
+	right, err := d.right(n), val.Validate()
 	if err != nil && right {
 		d.fail(n, path, err)
 	} else if err != nil {

@@ -151,18 +151,21 @@ func sample(ctx context.Context, source connectors.Source, start connectors.Star
 
 // sampleShard reads up to n records of a shard, ending where it ends now.
 func sampleShard(ctx context.Context, source connectors.Source, sh connectors.Shard, after core.SequenceNumber, n, room int64) (out []core.Batch, err error) {
-	finite, ok := source.(connectors.Finite)
-	if endless := !ok || !finite.Finite(); endless && waits(source) && (sh.Last == "" || after != "" && sh.Last.Compare(after) <= 0) {
+	read := source.Read
+	finite, ends := source.(connectors.Finite)
+	if c, ok := source.(connectors.Chaser); ok {
+		read = c.Chase
+	} else if endless := !ends || !finite.Finite(); endless && waits(source) && (sh.Last == "" || after != "" && sh.Last.Compare(after) <= 0) {
 		return nil, nil // there is nothing, and reading would wait for it
 	}
-	r, err := source.Read(ctx, sh.ID, after)
+	r, err := read(ctx, sh.ID, after)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", sh.ID, err)
 	}
 	defer r.Close() //nolint:errcheck // a reader has nothing to lose
 	for n > 0 && room > 0 {
 		b, err := r.Next(ctx)
-		if errors.Is(err, io.EOF) {
+		if errors.Is(err, io.EOF) || errors.Is(err, connectors.ErrCaughtUp) {
 			return out, nil
 		} else if err != nil {
 			return out, fmt.Errorf("read %s: %w", sh.ID, err)

@@ -7,6 +7,7 @@ import (
 	"github.com/penstock/penstock/connectors"
 	"github.com/penstock/penstock/connectors/file"
 	"github.com/penstock/penstock/connectors/generator"
+	"github.com/penstock/penstock/connectors/kinesis"
 	"github.com/penstock/penstock/core"
 	"github.com/penstock/penstock/core/control"
 	"github.com/penstock/penstock/core/stream"
@@ -28,6 +29,10 @@ func (r *Registry) DrySource(ctx context.Context, s *Spec, streams *stream.Store
 			return nil, err
 		}
 		return generator.NewSource(g), nil
+	case s.Source.Kinesis != nil:
+		cfg := *s.Source.Kinesis
+		cfg.Mode, cfg.Consumer = "", "" // a consumer would be registered
+		return kinesis.Open(ctx, cfg, kinesis.Options{})
 	}
 	return (&Node{Streams: streams}).source(ctx, s, nil, RunOptions{})
 }

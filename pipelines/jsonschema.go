@@ -67,7 +67,7 @@ func (r *Registry) sourceSchema() node {
 	props := s["properties"].(node)
 	var kinds []any
 	for _, kind := range names(props) {
-		if !slices.Contains([]string{"start", "decode", "schema"}, kind) {
+		if !slices.Contains([]string{"start", "decode", "schema", "deaggregate"}, kind) {
 			kinds = append(kinds, node{"required": []string{kind}})
 		}
 	}
@@ -84,6 +84,13 @@ func (r *Registry) sourceSchema() node {
 				"at":    node{"type": "string", "description": "A time such as 2026-01-01T00:00:00Z."},
 				"after": node{"type": "string", "description": "A sequence number."},
 			}),
+			node{
+				"type": "object", "required": []any{"after", "sub_sequence"}, "additionalProperties": false,
+				"properties": node{
+					"after":        node{"type": "string", "description": "A sequence number."},
+					"sub_sequence": node{"type": "integer", "minimum": 0, "description": "KCL's: of the user records of that record, the last that is not wanted."},
+				},
+			},
 			node{"$ref": "#/$defs/reference"},
 		},
 	}
@@ -143,6 +150,11 @@ func written(t reflect.Type) *jsonschema.Schema {
 		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Type: "integer"}, text(`^[1-9][0-9]{0,8}(/s)?$|\$`, "A rate such as 10000/s.")}}
 	case reflect.TypeFor[core.Secret]():
 		return text(`^$|\$`, "A reference to an environment variable that holds the secret, such as ${S3_SECRET_KEY}.")
+	case reflect.TypeFor[connectors.Unpacking]():
+		return &jsonschema.Schema{
+			AnyOf:       []*jsonschema.Schema{{Type: "boolean"}, {Enum: []any{string(connectors.UnpackAll)}}, text(`\$`, "A reference.")},
+			Description: "Whether the user records that the Kinesis Producer Library packed into one record are taken apart. Default true; all: those that belong to another shard, too.",
+		}
 	case reflect.TypeFor[Instant]():
 		return text("", "A time such as 2026-01-01T00:00:00Z.")
 	}

@@ -46,7 +46,10 @@ func (r *Registry) look(f *found, s *Spec) {
 // open opens the parts of a spec that are not broken, and says of each what is wrong with it. The error is of the machine,
 // not of the file.
 func (r *Registry) open(ctx context.Context, f *found, s *Spec) (p *connectors.Program, err error) {
-	p = &connectors.Program{Spec: s.Hash, SpecText: s.Text, Declared: s.Declared}
+	p = &connectors.Program{Spec: s.Hash, SpecText: s.Text, Declared: s.Declared, Unpack: s.Source.Unpack}
+	if start := s.Source.Start; start.Sub != nil {
+		p.Skip = connectors.Sub{Seq: start.After, Index: *start.Sub}
+	}
 	if !s.Decoder.broken {
 		if p.Decoder, err = r.decoders[s.Decoder.Kind].open(ctx, s.Decoder.Config); err != nil {
 			p.Decoder = nil

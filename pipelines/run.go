@@ -12,6 +12,7 @@ import (
 	"github.com/penstock/penstock/connectors/deadletter"
 	"github.com/penstock/penstock/connectors/file"
 	"github.com/penstock/penstock/connectors/generator"
+	"github.com/penstock/penstock/connectors/kinesis"
 	"github.com/penstock/penstock/connectors/lease"
 	"github.com/penstock/penstock/connectors/streamsource"
 	"github.com/penstock/penstock/core/stream"
@@ -233,6 +234,8 @@ func (n *Node) source(ctx context.Context, s *Spec, program *connectors.Program,
 			return nil, err
 		}
 		return generator.NewSource(g), nil
+	case s.Source.Kinesis != nil:
+		return kinesis.Open(ctx, *s.Source.Kinesis, kinesis.Options{Events: opts.Events, Wait: !opts.UntilCaughtUp})
 	}
 	st, err := n.Streams.Open(ctx, s.Source.Stream)
 	if err != nil {

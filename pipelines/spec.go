@@ -5,16 +5,12 @@ import (
 	"encoding/hex"
 	"reflect"
 	"regexp"
-	"slices"
 	"strings"
-	"time"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/penstock/penstock/connectors"
-	"github.com/penstock/penstock/connectors/file"
-	"github.com/penstock/penstock/connectors/generator"
 	"github.com/penstock/penstock/core"
 )
 
@@ -44,14 +40,6 @@ type Part struct {
 	broken bool // it cannot be opened; only while a file with mistakes is read
 }
 
-// Source is where records come from: one of the three.
-type Source struct {
-	Stream   core.StreamName
-	File     *file.Config
-	Generate *generator.Config
-	Start    connectors.Start
-}
-
 // outline is the shape of a file, as far as it is the same for every pipeline.
 type outline struct {
 	Version    int                     `yaml:"version" jsonschema:"description=Of the format: 1."`
@@ -64,16 +52,6 @@ type outline struct {
 		Stream core.StreamName `yaml:"stream" jsonschema:"description=The stream that they go to. Default: the pipeline's name and .dead."`
 	} `yaml:"dead_letter" jsonschema:"description=Where rows go that cannot go on."`
 	Tests *yaml.Node `yaml:"tests"`
-}
-
-// inlet is the shape of a source.
-type inlet struct {
-	Stream   core.StreamName   `yaml:"stream" jsonschema:"description=A stream of this node's log."`
-	File     *file.Config      `yaml:"file" jsonschema:"description=Files\\, a record a line; .gz and .zst are read as such."`
-	Generate *generator.Config `yaml:"generate" jsonschema:"description=Made-up events."`
-	Start    *yaml.Node        `yaml:"start"`
-	Decode   *yaml.Node        `yaml:"decode"`
-	Schema   *yaml.Node        `yaml:"schema"`
 }
 
 var pipelineName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,99}$`)
@@ -168,85 +146,6 @@ func part(d *decoder, n *yaml.Node, path string, have []string, config func(stri
 	v := reflect.New(config(kind))
 	ok := d.into(value, at, v.Interface())
 	return Part{kind, v.Elem().Interface(), at, value, !ok}
-}
-
-// fillSource checks the source.
-func (s *Spec) fillSource(d *decoder, r *Registry, n *yaml.Node) {
-	var in inlet
-	s.Decoder = Part{broken: true}
-	if n.Kind != yaml.MappingNode {
-		if !d.wrong[n] {
-			d.add(n, "source", "want a mapping with one of file, generate, stream")
-		}
-		return
-	}
-	partial := d.wrong[n] || slices.ContainsFunc(n.Content, func(c *yaml.Node) bool { return d.wrong[c] })
-	d.into(n, "source", &in)
-	s.Source.Stream, s.Source.File, s.Source.Generate = in.Stream, in.File, in.Generate
-	given := 0
-	for _, yes := range []bool{in.Stream != "", in.File != nil, in.Generate != nil} {
-		if yes {
-			given++
-		}
-	}
-	partial = partial || slices.ContainsFunc(n.Content, func(c *yaml.Node) bool { return d.wrong[c] })
-	if given > 1 || given == 0 && !partial {
-		d.add(n, "source", "has %d of file, generate, stream: want exactly one", given)
-	}
-	if in.Stream != "" && !d.said("source.stream") {
-		if err := in.Stream.Validate(); err != nil {
-			d.fail(at(n, "stream"), "source.stream", err)
-		}
-	}
-	for path, v := range map[string]interface{ Validate() error }{"file": in.File, "generate": in.Generate} {
-		if reflect.ValueOf(v).IsNil() || d.said("source."+path) {
-			continue
-		}
-		if err := v.Validate(); err != nil {
-			d.fail(at(n, path), "source."+path, err)
-		}
-	}
-	s.Source.Start = start(d, in.Start)
-	if in.Decode != nil {
-		s.Decoder = part(d, in.Decode, "source.decode", names(r.decoders), func(k string) reflect.Type { return r.decoders[k].config })
-	} else if !partial {
-		d.add(n, "source.decode", "missing: say what the records are, such as decode: {json: {}}")
-	}
-	if in.Schema != nil {
-		s.Declared = fields(d, in.Schema, "source.schema")
-	}
-}
-
-// start reads trim_horizon, latest, {at: time} or {after: number}.
-func start(d *decoder, n *yaml.Node) connectors.Start {
-	const path = "source.start"
-	want := "want trim_horizon, latest, {at: 2026-01-01T00:00:00Z} or {after: '<sequence number>'}"
-	switch {
-	case n == nil, !d.right(n), n.Value == string(connectors.StartTrimHorizon):
-		return connectors.Start{Kind: connectors.StartTrimHorizon}
-	case n.Value == string(connectors.StartLatest):
-		return connectors.Start{Kind: connectors.StartLatest}
-	case n.Kind != yaml.MappingNode || len(n.Content) != 2:
-		d.add(n, path, "%s", want)
-		return connectors.Start{}
-	}
-	value := n.Content[1].Value
-	switch n.Content[0].Value {
-	case "at":
-		t, err := time.Parse(time.RFC3339, value)
-		if err != nil {
-			d.add(n.Content[1], path+".at", "%q is not a time such as 2026-01-01T00:00:00Z", value)
-		}
-		return connectors.Start{Kind: connectors.StartAt, At: t}
-	case "after":
-		seq, err := core.ParseSequenceNumber(value)
-		if err != nil {
-			d.fail(n.Content[1], path+".after", err)
-		}
-		return connectors.Start{Kind: connectors.StartAfter, After: seq}
-	}
-	d.add(n.Content[0], path, "%s", want)
-	return connectors.Start{}
 }
 
 var types = map[string]arrow.DataType{

@@ -58,7 +58,8 @@ func logEvents(log *slog.Logger, shown bool) *connectors.Events {
 		Lost: func(l connectors.Loss) {
 			log.Error("records were lost", "shard", l.Shard, "from", l.Gap.From, "through", l.Gap.Through, "records", l.Gap.Records, "plan", l.Gap.Plan, "error", l.Gap.String())
 		},
-		Stale: func(string) { log.Debug("the schema grew, the flush is made anew when it closes") },
+		Strays: strays(log),
+		Stale:  func(string) { log.Debug("the schema grew, the flush is made anew when it closes") },
 		Planned: func(p connectors.Plan) {
 			log.Debug("plan committed", "plan", p.Number, "reason", p.Reason, "outputs", len(p.Outputs))
 		},
@@ -79,6 +80,16 @@ func logEvents(log *slog.Logger, shown bool) *connectors.Events {
 			"took", took.Round(time.Millisecond).String())
 	}
 	return e
+}
+
+// strays says once for each shard that user records are passed over: after a reshard there are a few, and their producer
+// sends them again; a producer that does not know the shards makes them all the time, and sends none again.
+func strays(log *slog.Logger) func(core.ShardID, int64) {
+	say := once(func(err error) { log.Warn(err.Error()) })
+	return func(shard core.ShardID, _ int64) {
+		say(fmt.Errorf("user records of aggregates in %s were passed over, since their hash keys are another shard's: the KPL sends such again after a reshard; "+
+			"where another producer packs them whatever their shard, deaggregate: all takes them", shard))
+	}
 }
 
 // listed are names of columns in one line.

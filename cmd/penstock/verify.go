@@ -77,7 +77,12 @@ func (a *app) verifyOne(ctx context.Context, r *pipelines.Registry, s *pipelines
 			return report, classify(err)
 		}
 		for _, s := range shards {
-			a.printf("%s %s: checkpoint %s, last record %s, %s behind\n", s.Source, s.Shard, cmp.Or(s.Checkpoint, "none"), cmp.Or(s.Last, "none"), s.Lag)
+			at := cmp.Or(s.Checkpoint, "none")
+			if s.Problem != "" {
+				a.printf("%s %s: checkpoint %s, how far behind is %s\n", s.Source, s.Shard, at, lagText(s))
+				continue
+			}
+			a.printf("%s %s: checkpoint %s, last record %s, %s behind\n", s.Source, s.Shard, at, cmp.Or(s.Last, "none"), s.Lag)
 		}
 	}
 	a.printReport(report)

@@ -18,6 +18,7 @@ type Source struct{ stream *stream.Stream }
 var (
 	_ connectors.Source   = (*Source)(nil)
 	_ connectors.Expiring = (*Source)(nil)
+	_ connectors.Pinner   = (*Source)(nil)
 )
 
 // New returns a source over s.
@@ -58,6 +59,9 @@ func (s *Source) Resolve(ctx context.Context, shard core.ShardID, start connecto
 		at = stream.AtTime(start.At)
 	case connectors.StartAfter:
 		at = stream.After(start.After)
+		if start.Sub != nil { // the rest of the record is wanted
+			at = stream.At(start.After)
+		}
 	default:
 		return "", fmt.Errorf("start %q is none of trim_horizon, latest, at, after: %w", start.Kind, core.ErrInvalid)
 	}

@@ -257,7 +257,7 @@ func (g *gather) batch() (core.Batch, error) {
 	handles.Release()
 	ords.Release()
 	b := core.Batch{
-		Shard: g.shard.ID, Records: g.rows, Bytes: g.bytes, Rows: rec, Sequences: g.shard.numbering(),
+		Shard: g.shard.ID, Records: g.rows, Bytes: g.bytes, Rows: rec, Sequences: g.shard.numbering(), Range: &g.shard.Range,
 	}
 	b.Span = core.Span{First: b.SequenceOf(0), Last: b.SequenceOf(int(g.rows) - 1)}
 	return b, nil

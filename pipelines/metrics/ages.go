@@ -28,6 +28,9 @@ type shardAge struct {
 	arrival int64     // of the last record read, in milliseconds
 	asked   time.Time // when the next batch was asked for
 	ahead   int       // batches that were asked for and not read; more than one while some are being worked on
+
+	told   time.Duration // how far behind the reader was, by its source
+	toldAt time.Time     // zero: the source says nothing
 }
 
 // atTip is how long a reader must have waited for a batch to be one that has read everything: what is stored already
@@ -68,7 +71,17 @@ func (a *ages) Collect(out chan<- prometheus.Metric) {
 	}
 }
 
+// silent is how long a source that says how far behind it is may say nothing before its reader falls behind.
+const silent = 10 * time.Second
+
 func (s *shardAge) behind(now time.Time) float64 {
+	if !s.toldAt.IsZero() {
+		age := s.told
+		if quiet := now.Sub(s.toldAt); quiet > silent {
+			age += quiet
+		}
+		return float64(age.Milliseconds())
+	}
 	if s.arrival == 0 || s.ahead == 1 && now.Sub(s.asked) >= atTip {
 		return 0
 	}
@@ -84,6 +97,15 @@ func (a *ages) asked(pipeline string, shard core.ShardID) {
 	}
 	a.shards[k].asked = time.Now()
 	a.shards[k].ahead++
+}
+
+// tell notes what a source says.
+func (a *ages) tell(pipeline string, shard core.ShardID, behind time.Duration) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if s := a.shards[shardKey{pipeline, shard}]; s != nil {
+		s.told, s.toldAt = behind, time.Now()
+	}
 }
 
 func (a *ages) read(pipeline string, shard core.ShardID, arrival int64) {

@@ -16,7 +16,8 @@ func (m *Metrics) Events(pipeline string) *connectors.Events {
 		Lease: func(shard core.ShardID, _ string) {
 			m.ages.released(pipeline, shard) // taken anew, its reader begins anew
 		},
-		Asked: func(shard core.ShardID) { m.ages.asked(pipeline, shard) },
+		Behind: func(shard core.ShardID, age time.Duration) { m.ages.tell(pipeline, shard, age) },
+		Asked:  func(shard core.ShardID) { m.ages.asked(pipeline, shard) },
 		Read: func(b core.Batch, _ time.Duration) {
 			records.Add(float64(b.Records))
 			bytes.Add(float64(b.Bytes))
@@ -53,7 +54,7 @@ func (m *Metrics) Events(pipeline string) *connectors.Events {
 }
 
 func (m *Metrics) count(pipeline string, c connectors.Counts) {
-	for outcome, n := range map[string]int64{"written": c.Written, "filtered": c.Filtered, "null": c.Null, "dead": c.Dead} {
+	for outcome, n := range map[string]int64{"written": c.Written, "filtered": c.Filtered, "null": c.Null, "dead": c.Dead, "stray": c.Strays} {
 		m.rows.WithLabelValues(pipeline, outcome).Add(float64(n))
 	}
 }

@@ -1,0 +1,170 @@
+package kinesis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/aws/smithy-go"
+
+	"github.com/penstock/penstock/connectors"
+)
+
+// Codes of the API that mean something to the caller.
+const (
+	codeThrottled = "ProvisionedThroughputExceededException"
+	codeLimit     = "LimitExceededException"
+	codeExpired   = "ExpiredIteratorException"
+	codeNotFound  = "ResourceNotFoundException"
+	codeInvalid   = "InvalidArgumentException"
+	codeInUse     = "ResourceInUseException"
+)
+
+// cures are the codes of errors that trying again does not cure, and what does.
+var cures = map[string]string{ //nolint:gochecknoglobals // a table
+	codeNotFound:                          "there is no such stream, or it was deleted",
+	codeInvalid:                           "",
+	"ValidationException":                 "",
+	"SerializationException":              "",
+	"UnknownOperationException":           "the server does not have this operation",
+	"AccessDeniedException":               "the credentials may not do this: allow kinesis:DescribeStreamSummary, ListShards, GetShardIterator, GetRecords, and for fan_out RegisterStreamConsumer, DescribeStreamConsumer, SubscribeToShard",
+	"AccessDenied":                        "the credentials may not do this",
+	"UnrecognizedClientException":         "the server does not know the access key",
+	"InvalidClientTokenId":                "the server does not know the access key",
+	"InvalidSignatureException":           "the secret key is wrong, or this machine's clock is",
+	"SignatureDoesNotMatch":               "the secret key is wrong, or this machine's clock is",
+	"IncompleteSignatureException":        "",
+	"MissingAuthenticationTokenException": "the server wants credentials",
+	"OptInRequired":                       "",
+	"KMSAccessDeniedException":            "the credentials may not use the stream's key",
+	"KMSDisabledException":                "the stream's key is disabled",
+	"KMSNotFoundException":                "the stream's key is gone",
+	"KMSOptInRequired":                    "",
+}
+
+// code is what the API calls an error; empty where the API did not answer.
+func code(err error) string {
+	var e smithy.APIError
+	if errors.As(err, &e) {
+		return e.ErrorCode()
+	}
+	return ""
+}
+
+// refused reports whether trying again does not help.
+func refused(err error) bool {
+	_, ok := cures[code(err)]
+	return ok
+}
+
+func throttled(err error) bool {
+	switch code(err) {
+	case codeThrottled, codeLimit, "ThrottlingException", "KMSThrottlingException", "RequestLimitExceeded":
+		return true
+	}
+	return false
+}
+
+// permanent is an error that ends the pipeline, with its cure.
+func permanent(err error) error {
+	if cure := cures[code(err)]; cure != "" {
+		err = fmt.Errorf("%w: %s", err, cure)
+	}
+	return connectors.Permanent(err)
+}
+
+// Bounds of the wait between two tries.
+const (
+	firstWait = 100 * time.Millisecond
+	maxWait   = 30 * time.Second
+	// quietTries is how often throttling is borne before it is told: other readers of the stream cause some all the time.
+	quietTries = 5
+)
+
+// tries counts the failures of one thing that is done again and again.
+type tries struct {
+	s    *Source
+	what string
+	n    int
+	told bool
+}
+
+// failed waits after a failure, longer each time. It returns the error where trying again does not help.
+func (t *tries) failed(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if refused(err) || connectors.IsPermanent(err) {
+		return err
+	}
+	wait := min(firstWait<<min(t.n, 20), maxWait)
+	if throttled(err) {
+		t.s.calm.refused()
+		wait = min(wait, 5*time.Second)
+	}
+	wait = wait/2 + rand.N(wait/2) //nolint:gosec // jitter
+	if t.n++; !throttled(err) || t.n >= quietTries {
+		t.told = true
+		t.s.tellRetry(t.what, t.n, wait, err)
+	}
+	return pause(ctx, wait)
+}
+
+// done notes a success.
+func (t *tries) done() {
+	if t.told {
+		t.s.tellRecovered(t.what)
+	}
+	t.n, t.told = 0, false
+}
+
+// try calls f, with a bound on its time, until it succeeds or trying again does not help.
+func (s *Source) try(ctx context.Context, what string, f func(ctx context.Context) error) error {
+	t := tries{s: s, what: what}
+	for {
+		err := bounded(ctx, f)
+		if err == nil {
+			t.done()
+			return nil
+		}
+		if err := t.failed(ctx, err); err != nil {
+			return err
+		}
+	}
+}
+
+// bounded calls f with the time that a request may take.
+func bounded(ctx context.Context, f func(ctx context.Context) error) error {
+	ctx, stop := context.WithTimeout(ctx, requestTime)
+	defer stop()
+	return f(ctx)
+}
+
+func (s *Source) tellRetry(what string, attempt int, wait time.Duration, err error) {
+	if s.events.Retry != nil {
+		s.events.Retry(what, attempt, wait, err)
+	}
+}
+
+func (s *Source) tellRecovered(what string) {
+	if s.events.Recovered != nil {
+		s.events.Recovered(what)
+	}
+}
+
+// pause waits for d or until ctx ends.
+func pause(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
