@@ -1,9 +1,12 @@
 import java.io.FileOutputStream;
 import java.io.IOException;
-import java.io.PrintWriter;
 import java.io.UncheckedIOException;
 import java.net.URI;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import software.amazon.awssdk.auth.credentials.AwsBasicCredentials;
 import software.amazon.awssdk.auth.credentials.StaticCredentialsProvider;
@@ -24,18 +27,20 @@ import software.amazon.kinesis.lifecycle.events.LeaseLostInput;
 import software.amazon.kinesis.lifecycle.events.ProcessRecordsInput;
 import software.amazon.kinesis.lifecycle.events.ShardEndedInput;
 import software.amazon.kinesis.lifecycle.events.ShutdownRequestedInput;
-import software.amazon.kinesis.metrics.MetricsLevel;
 import software.amazon.kinesis.processor.RecordProcessorCheckpointer;
 import software.amazon.kinesis.processor.ShardRecordProcessor;
 import software.amazon.kinesis.processor.SingleStreamTracker;
 import software.amazon.kinesis.retrieval.KinesisClientRecord;
+import software.amazon.kinesis.retrieval.RetrievalSpecificConfig;
+import software.amazon.kinesis.retrieval.fanout.FanOutConfig;
 import software.amazon.kinesis.retrieval.polling.PollingConfig;
 
 /**
- * A worker of the Kinesis Client Library. It writes the shard, the sequence number and the text of each record that it
- * processes to a file, and then checkpoints. A line on standard input, or its end, ends it as a deployment would.
+ * A worker of two applications of the Kinesis Client Library: one polls, the other one has enhanced fan-out. It appends
+ * its name and the shard, the sequence number, the key and the text of each record that it processes to the
+ * application's file, and then checkpoints. A line on standard input, or its end, ends it as a deployment would.
  *
- * <p>Arguments: endpoint, endpoint of DynamoDB, stream, worker, file.
+ * <p>Arguments: endpoint, endpoint of DynamoDB, stream, worker, folder of the files.
  */
 public final class Consumer {
   static <B extends AwsClientBuilder<B, ?>> B at(B builder, String endpoint) {
@@ -43,7 +48,7 @@ public final class Consumer {
         .credentialsProvider(StaticCredentialsProvider.create(AwsBasicCredentials.create("key", "secret")));
   }
 
-  record Processed(PrintWriter out, String[] shard) implements ShardRecordProcessor {
+  record Processed(FileOutputStream out, String worker, String[] shard) implements ShardRecordProcessor {
     @Override
     public void initialize(InitializationInput in) {
       shard[0] = in.shardId();
@@ -51,13 +56,12 @@ public final class Consumer {
 
     @Override
     public void processRecords(ProcessRecordsInput in) {
-      synchronized (out) {
-        for (KinesisClientRecord r : in.records()) {
-          out.print(shard[0] + "\t" + r.sequenceNumber() + "\t" + StandardCharsets.UTF_8.decode(r.data()) + "\n");
-        }
-        out.flush();
-        if (out.checkError()) {
-          throw new UncheckedIOException(new IOException("what was processed is not written"));
+      for (KinesisClientRecord r : in.records()) {
+        String line = String.join("\t", worker, shard[0], r.sequenceNumber(), r.partitionKey(), StandardCharsets.UTF_8.decode(r.data())) + "\n";
+        try {
+          out.write(line.getBytes(StandardCharsets.UTF_8)); // in one piece, so that the workers' lines stand in the order of time
+        } catch (IOException e) {
+          throw new UncheckedIOException(e);
         }
       }
       checkpoint(in.checkpointer());
@@ -88,26 +92,30 @@ public final class Consumer {
   }
 
   public static void main(String[] args) throws Exception {
-    String stream = args[2];
-    PrintWriter out = new PrintWriter(new FileOutputStream(args[4]), false, StandardCharsets.UTF_8);
+    String stream = args[2], worker = args[3];
     KinesisAsyncClient kinesis = KinesisClientUtil.createKinesisAsyncClient(at(KinesisAsyncClient.builder(), args[0]));
     DynamoDbAsyncClient leases = at(DynamoDbAsyncClient.builder(), args[1]).build();
-    CloudWatchAsyncClient metrics = at(CloudWatchAsyncClient.builder(), "http://127.0.0.1:1").build(); // none are sent
-    SingleStreamTracker start = new SingleStreamTracker(stream, InitialPositionInStreamExtended.newInitialPosition(InitialPositionInStream.TRIM_HORIZON));
-    ConfigsBuilder c = new ConfigsBuilder(start, "consumer", kinesis, leases, metrics, args[3], () -> new Processed(out, new String[1]));
-    var management = c.leaseManagementConfig().failoverTimeMillis(5000).shardSyncIntervalMillis(5000);
-    management.workerUtilizationAwareAssignmentConfig().disableWorkerMetrics(true).varianceBalancingFrequency(1);
-    Scheduler scheduler = new Scheduler(c.checkpointConfig(), c.coordinatorConfig().parentShardPollIntervalMillis(1000), management, c.lifecycleConfig(),
-        c.metricsConfig().metricsLevel(MetricsLevel.NONE), c.processorConfig(),
-        c.retrievalConfig().retrievalSpecificConfig(new PollingConfig(stream, kinesis).idleTimeBetweenReadsInMillis(500)));
-    Thread running = new Thread(scheduler);
-    running.start();
-    System.in.read();
-    if (!scheduler.startGracefulShutdown().get(1, TimeUnit.MINUTES)) {
-      throw new IllegalStateException("the worker did not end");
+    CloudWatchAsyncClient metrics = at(CloudWatchAsyncClient.builder(), args[0]).build();
+    List<Scheduler> schedulers = new ArrayList<>();
+    for (String application : List.of("polling", "fan-out")) {
+      FileOutputStream out = new FileOutputStream(Path.of(args[4], application).toFile(), true);
+      SingleStreamTracker start = new SingleStreamTracker(stream, InitialPositionInStreamExtended.newInitialPosition(InitialPositionInStream.TRIM_HORIZON));
+      ConfigsBuilder c = new ConfigsBuilder(start, application, kinesis, leases, metrics, worker, () -> new Processed(out, worker, new String[1]));
+      // Leases move and dead workers are missed within seconds, but not because a machine is slow.
+      var management = c.leaseManagementConfig().failoverTimeMillis(10_000).leaseAssignmentIntervalMillis(5000L).shardSyncIntervalMillis(5000)
+          .dynamoDbLockBasedLeaderLeaseDurationInMillis(20_000).dynamoDbLockBasedLeaderHeartbeatPeriodInMillis(5000);
+      management.workerUtilizationAwareAssignmentConfig().disableWorkerMetrics(true).workerMetricsReporterFreqInMillis(5000).varianceBalancingFrequency(1);
+      RetrievalSpecificConfig retrieval = application.equals("fan-out")
+          ? new FanOutConfig(kinesis).streamName(stream).applicationName(application)
+          : new PollingConfig(stream, kinesis).idleTimeBetweenReadsInMillis(500);
+      schedulers.add(new Scheduler(c.checkpointConfig(), c.coordinatorConfig().parentShardPollIntervalMillis(1000), management, c.lifecycleConfig(),
+          c.metricsConfig(), c.processorConfig(), c.retrievalConfig().retrievalSpecificConfig(retrieval)));
     }
-    running.join();
-    System.out.println(args[3] + " ended");
+    schedulers.forEach(s -> new Thread(s).start());
+    System.in.read();
+    // One that is false has ended all the same: the library may see the last lease go before it counts it.
+    CompletableFuture.allOf(schedulers.stream().map(Scheduler::startGracefulShutdown).toArray(CompletableFuture[]::new)).get(1, TimeUnit.MINUTES);
+    System.out.println(worker + " ended");
     System.exit(0); // threads of the clients are left
   }
 }
