@@ -1,6 +1,6 @@
 // Package clients runs AWS's own clients against the server: the SDKs for Python, Go, JavaScript and Java, the command
-// line, two workers of the Kinesis Client Library, and the Kinesis Producer Library. They are fetched once, at pinned
-// versions, by package servers.
+// line, workers of the Kinesis Client Library for Java and for Python, and the Kinesis Producer Library. They are fetched
+// once, at pinned versions, by package servers.
 //
 // The one idea: a client program knows how its SDK is used and nothing of what is right. Each is called as
 //
@@ -18,4 +18,17 @@
 //
 // With old it also waits until iterators and tokens have expired. The test holds what was told against the corpus, and
 // against what another client reads.
+//
+// Subscribers are called as
+//
+//	PROGRAM ENDPOINT CONSUMER SHARD,... TOLD old|new
+//
+// and read shards to their ends with SubscribeToShard. The first subscription of each shard they end after one event, or
+// with old the server does, after five minutes; further ones go on after its continuation sequence number. They tell
+//
+//	record          as trim
+//	subscription    shard, how many records it brought, milliseconds that it lasted
+//	child           shard, child, its parents, its first and last hash key
+//
+// Workers of the Kinesis Client Library append what they process to a file: see processed.
 package clients

@@ -40,22 +40,8 @@ func roundTripGo(t *testing.T, c *kinesis.Client) {
 		latest[s] = iterator(t, c, s, kinesis.GetShardIteratorInput{ShardIteratorType: types.ShardIteratorTypeLatest})
 	}
 	v := &told{acks: map[int][2]string{}, read: map[string]map[string][]got{}, asked: map[string]int64{}}
-	at := 0
-	for some := range slices.Chunk(records, 100) {
-		in := &kinesis.PutRecordsInput{StreamName: stream}
-		for _, r := range some {
-			e := types.PutRecordsRequestEntry{PartitionKey: &r.key, Data: r.data}
-			if r.hash != "" {
-				e.ExplicitHashKey = &r.hash
-			}
-			in.Records = append(in.Records, e)
-		}
-		acks, err := c.PutRecords(t.Context(), in)
-		require.NoError(t, err)
-		for _, a := range acks.Records {
-			v.acks[at] = [2]string{*a.ShardId, *a.SequenceNumber}
-			at++
-		}
+	for i, a := range putAll(t, c, records) {
+		v.acks[i] = [2]string{*a.ShardId, *a.SequenceNumber}
 	}
 	for _, s := range shards {
 		v.readAll(t, c, s, latest[s])
@@ -65,6 +51,26 @@ func roundTripGo(t *testing.T, c *kinesis.Client) {
 	require.NoError(t, err)
 	require.NoError(t, kinesis.NewStreamNotExistsWaiter(c, func(o *kinesis.StreamNotExistsWaiterOptions) { o.MinDelay = 100 * time.Millisecond }).
 		Wait(t.Context(), &kinesis.DescribeStreamInput{StreamName: stream}, time.Minute))
+}
+
+// putAll puts records, in their order.
+func putAll(t *testing.T, c *kinesis.Client, records []record) (acks []types.PutRecordsResultEntry) {
+	t.Helper()
+	for some := range slices.Chunk(records, 100) {
+		in := &kinesis.PutRecordsInput{StreamName: aws.String("clicks")}
+		for _, r := range some {
+			e := types.PutRecordsRequestEntry{PartitionKey: &r.key, Data: r.data}
+			if r.hash != "" {
+				e.ExplicitHashKey = &r.hash
+			}
+			in.Records = append(in.Records, e)
+		}
+		out, err := c.PutRecords(t.Context(), in)
+		require.NoError(t, err)
+		require.Zero(t, *out.FailedRecordCount)
+		acks = append(acks, out.Records...)
+	}
+	return acks
 }
 
 // readAll reads a shard with iterators of all types.
@@ -94,7 +100,7 @@ func iterator(t *testing.T, c *kinesis.Client, shard string, in kinesis.GetShard
 	return out.ShardIterator
 }
 
-// drain reads from an iterator to the tip.
+// drain reads from an iterator to the tip, or the end of the shard.
 func drain(t *testing.T, c *kinesis.Client, it *string) (rows []got) {
 	t.Helper()
 	for {
@@ -103,9 +109,8 @@ func drain(t *testing.T, c *kinesis.Client, it *string) (rows []got) {
 		for _, r := range page.Records {
 			rows = append(rows, got{*r.SequenceNumber, *r.PartitionKey, string(r.Data), r.ApproximateArrivalTimestamp.UnixMilli()})
 		}
-		if len(page.Records) == 0 && *page.MillisBehindLatest == 0 {
+		if it = page.NextShardIterator; it == nil || len(page.Records) == 0 && *page.MillisBehindLatest == 0 {
 			return rows
 		}
-		it = page.NextShardIterator
 	}
 }

@@ -33,6 +33,7 @@ type told struct {
 	read   map[string]map[string][]got // section, shard
 	asked  map[string]int64            // shard: milliseconds
 	errors []string                    // classes
+	lines  map[[2]string][][]string    // section (subscription or child), shard: the other fields
 }
 
 // roundTrip runs a client program, which is all of args, against a new server, and checks what it tells.
@@ -75,7 +76,7 @@ var classes = []string{
 
 func tellings(t *testing.T, path string) *told {
 	t.Helper()
-	v := &told{acks: map[int][2]string{}, read: map[string]map[string][]got{}, asked: map[string]int64{}}
+	v := &told{acks: map[int][2]string{}, read: map[string]map[string][]got{}, asked: map[string]int64{}, lines: map[[2]string][][]string{}}
 	number := func(s string) int64 {
 		n, err := strconv.ParseInt(s, 10, 64)
 		require.NoError(t, err)
@@ -95,6 +96,9 @@ func tellings(t *testing.T, path string) *told {
 		case "error":
 			v.errors = append(v.errors, f[1])
 			t.Log(strings.Join(f, " "))
+		case "subscription", "child":
+			of := [2]string{f[0], f[1]}
+			v.lines[of] = append(v.lines[of], f[2:])
 		default:
 			if v.read[f[0]] == nil {
 				v.read[f[0]] = map[string][]got{}
