@@ -90,6 +90,10 @@ endif
 ifeq ($(filter-out kpl,$(CAMPAIGN)),)
 	REQUIRE_INTEGRATION=1 PENSTOCK_KPL_RECORDS=100000 $(GO) test -count=1 -timeout 60m -v -run TestKPL ./integration/clients
 endif
+ifeq ($(filter-out signatures,$(CAMPAIGN)),)
+	PENSTOCK_SIGV4_ROUNDS=100000 $(GO) test -count=1 -timeout 60m -v -run TestRandomRequestsOfAWSSDK ./core/awsapi/sigv4
+	REQUIRE_INTEGRATION=1 PENSTOCK_SIGNATURES=100000 $(GO) test -count=1 -timeout 60m -v ./integration/signatures
+endif
 ifeq ($(filter-out conformance,$(CAMPAIGN)),)
 	REQUIRE_INTEGRATION=1 PENSTOCK_SOCKETS=5000 $(GO) test -count=1 -timeout 60m -v -run 'TestTheAPIIsAsTheModelHasIt|TestResourceBombs|Nobody$$|TestHeadsHaveToCome' ./integration/conformance
 endif
