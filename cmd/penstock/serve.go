@@ -56,7 +56,7 @@ func (a *app) serve() *cobra.Command {
 	f.StringVar(&c.api.Account, "account", "000000000000", "account id in ARNs")
 	f.DurationVar(&c.api.Delay, "state-delay", 500*time.Millisecond, "how long streams stay CREATING, UPDATING and DELETING; 0s: not at all")
 	f.IntVar(&c.api.ShardLimit, "shard-limit", 10_000, "open shards of all streams together")
-	f.StringVar(&c.limits, "limits", "none", "aws: refuse what a shard or a consumer may not do in a second on AWS; none: take what the machine takes")
+	f.StringVar(&c.limits, "limits", "none", "aws: refuse what a shard, a consumer or an account may not do in a second on AWS; none: take what the machine takes")
 	f.Float64Var(&c.factor, "limits-factor", 1, "times what AWS allows that --limits aws does")
 	c.flags(f)
 	return cmd

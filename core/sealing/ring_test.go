@@ -16,18 +16,30 @@ import (
 // service are master keys that take their time.
 type service struct {
 	Masters
+	calls atomic.Int64
+
+	mu    sync.Mutex // guards what follows
 	takes time.Duration
 	err   error
-	calls atomic.Int64
+}
+
+// now is how long a call takes from now on, and what comes of it.
+func (s *service) now(takes time.Duration, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.takes, s.err = takes, err
 }
 
 func (s *service) Unwrap(ctx context.Context, _ string, w Wrapped) ([]byte, error) {
 	s.calls.Add(1)
-	t := time.NewTimer(s.takes)
+	s.mu.Lock()
+	takes, err := s.takes, s.err
+	s.mu.Unlock()
+	t := time.NewTimer(takes)
 	defer t.Stop()
 	select {
 	case <-t.C:
-		return w.Key, s.err
+		return w.Key, err
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
@@ -62,7 +74,7 @@ func TestWhoGivesUpDoesNotGiveUpForOthers(t *testing.T) {
 		_, err = r.Open(t.Context(), "key", "stream", stored)
 		require.NoError(t, err)
 		require.EqualValues(t, 1, s.calls.Load())
-		s.takes = time.Hour
+		s.now(time.Hour, nil)
 		_, err = r.Open(t.Context(), "another", "stream", stored)
 		require.ErrorIs(t, err, ErrUnreachable, "nobody waits for ever")
 	})
@@ -77,7 +89,7 @@ func TestAnOpenDataKeyIsNotWaitedForLong(t *testing.T) {
 			return err
 		}
 		require.NoError(t, open())
-		s.takes = time.Hour
+		s.now(time.Hour, nil)
 		time.Sleep(freshFor)
 		began := time.Now()
 		for range 100 {
@@ -85,7 +97,7 @@ func TestAnOpenDataKeyIsNotWaitedForLong(t *testing.T) {
 		}
 		require.Equal(t, patience, time.Since(began), "by one of them")
 		time.Sleep(longest)
-		s.takes, s.err = 0, errors.New("refused")
+		s.now(0, errors.New("refused"))
 		time.Sleep(askAgain)
 		require.ErrorContains(t, open(), "refused")
 		require.ErrorContains(t, open(), "refused", "it is closed")
