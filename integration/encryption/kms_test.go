@@ -63,7 +63,7 @@ func TestAKeyServiceGoesAwayAndComesBack(t *testing.T) {
 	data := filepath.Join(dir, "data")
 	command(t, dir, "streams", "create", "clicks", "--data", data)
 	s := serve(t, k, "--data", data, "--pipelines", dir)
-	x, plain := of(s, "clicks"), newStream(t, s, "plain")
+	x, plain := of(t, s, "clicks"), newStream(t, s, "plain")
 	err := x.encrypt(t.Context(), "alias/one")
 	require.Equal(t, "InternalFailureException", code(t, err), "it is not there yet")
 	require.ErrorContains(t, err, "the key service does not answer")

@@ -35,33 +35,36 @@ func serve(t *testing.T, k *servers.KMS, flags ...string) *servetest.Server {
 
 // stream is one of the server's, of one shard.
 type stream struct {
-	s    *servetest.Server
-	name *string
+	client *kinesis.Client
+	name   *string
 }
 
 func newStream(t *testing.T, s *servetest.Server, name string) stream {
 	t.Helper()
-	_, err := s.Client().CreateStream(t.Context(), &kinesis.CreateStreamInput{StreamName: &name, ShardCount: aws.Int32(1)})
+	_, err := s.Client(t).CreateStream(t.Context(), &kinesis.CreateStreamInput{StreamName: &name, ShardCount: aws.Int32(1)})
 	require.NoError(t, err)
-	return of(s, name)
+	return of(t, s, name)
 }
 
-func of(s *servetest.Server, name string) stream { return stream{s, &name} }
+func of(t *testing.T, s *servetest.Server, name string) stream {
+	t.Helper()
+	return stream{s.Client(t), &name}
+}
 
 func (x stream) encrypt(ctx context.Context, key string) error {
-	_, err := x.s.Client().StartStreamEncryption(ctx, &kinesis.StartStreamEncryptionInput{StreamName: x.name, EncryptionType: "KMS", KeyId: &key})
+	_, err := x.client.StartStreamEncryption(ctx, &kinesis.StartStreamEncryptionInput{StreamName: x.name, EncryptionType: "KMS", KeyId: &key})
 	return err
 }
 
 // put puts a record whose partition key is a canary too.
 func (x stream) put(ctx context.Context, data string) error {
-	_, err := x.s.Client().PutRecord(ctx, &kinesis.PutRecordInput{StreamName: x.name, PartitionKey: aws.String("key-of-" + data), Data: []byte(data)})
+	_, err := x.client.PutRecord(ctx, &kinesis.PutRecordInput{StreamName: x.name, PartitionKey: aws.String("key-of-" + data), Data: []byte(data)})
 	return err
 }
 
 // get are the records of the stream as far as it can be read.
 func (x stream) get(ctx context.Context) ([]string, error) {
-	c := x.s.Client()
+	c := x.client
 	it, err := c.GetShardIterator(ctx, &kinesis.GetShardIteratorInput{StreamName: x.name, ShardId: aws.String("shardId-000000000000"), ShardIteratorType: "TRIM_HORIZON"})
 	if err != nil {
 		return nil, err
