@@ -90,6 +90,16 @@ endif
 ifeq ($(filter-out kpl,$(CAMPAIGN)),)
 	REQUIRE_INTEGRATION=1 PENSTOCK_KPL_RECORDS=100000 $(GO) test -count=1 -timeout 60m -v -run TestKPL ./integration/clients
 endif
+ifeq ($(filter-out signatures,$(CAMPAIGN)),)
+	PENSTOCK_SIGV4_ROUNDS=100000 $(GO) test -count=1 -timeout 60m -v -run TestRandomRequestsOfAWSSDK ./core/awsapi/sigv4
+	REQUIRE_INTEGRATION=1 PENSTOCK_SIGNATURES=100000 $(GO) test -count=1 -timeout 60m -v ./integration/signatures
+endif
+ifeq ($(filter-out encryption,$(CAMPAIGN)),)
+	REQUIRE_INTEGRATION=1 $(GO) test -count=1 -timeout 60m -v ./integration/encryption
+endif
+ifeq ($(filter-out traversal,$(CAMPAIGN)),)
+	REQUIRE_INTEGRATION=1 $(GO) test -count=1 -timeout 60m -v -run TestNoNameLeadsOut ./integration
+endif
 ifeq ($(filter-out conformance,$(CAMPAIGN)),)
 	REQUIRE_INTEGRATION=1 PENSTOCK_SOCKETS=5000 $(GO) test -count=1 -timeout 60m -v -run 'TestTheAPIIsAsTheModelHasIt|TestResourceBombs|Nobody$$|TestHeadsHaveToCome' ./integration/conformance
 endif

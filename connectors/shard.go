@@ -116,7 +116,7 @@ func (s *session) next(ctx context.Context, in Reader) (core.Batch, *memory.Room
 		return core.Batch{}, nil, err
 	}
 	t := time.AfterFunc(tipWait, room.Give)
-	raw, err := in.Next(ctx)
+	raw, err := s.read(ctx, in)
 	if !t.Stop() {
 		room.Give() // now, and not at a later moment, when it is the batch's
 	}
@@ -133,6 +133,21 @@ func (s *session) next(ctx context.Context, in Reader) (core.Batch, *memory.Room
 		raw.Release()
 	}
 	return raw, room, err
+}
+
+// read is what the reader has next. While something else than records has to be waited for, such as a key service that is
+// away, that is told and it is tried again.
+func (s *session) read(ctx context.Context, in Reader) (raw core.Batch, err error) {
+	waited := s.w.retry(ctx, "read", func() error {
+		if raw, err = in.Next(ctx); errors.Is(err, core.ErrThrottled) {
+			return err
+		}
+		return nil
+	})
+	if waited != nil && ctx.Err() != nil {
+		return raw, ctx.Err()
+	}
+	return raw, err
 }
 
 // send hands an item over; false when ctx ended first, and then the item is released.

@@ -3,6 +3,7 @@ package connectors
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -87,4 +88,36 @@ func TestAReaderThatFailsHoldsNothing(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 	reading, _ := budget.Used()
 	require.Zero(t, reading)
+}
+
+// later is a reader that has its batch after some throttled calls.
+type later struct{ calls int }
+
+func (l *later) Next(context.Context) (core.Batch, error) {
+	if l.calls--; l.calls >= 0 {
+		return core.Batch{}, fmt.Errorf("keys: %w", core.ErrThrottled)
+	}
+	return rawBatch("s", 0, []string{"a"}), nil
+}
+
+func (*later) Close() error { return nil }
+
+func TestAReaderThatHasToWaitIsAskedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		budget, err := memory.New(memory.Min)
+		require.NoError(t, err)
+		tries := 0
+		events := &Events{Retry: func(string, int, time.Duration, error) { tries++ }}
+		s := &session{w: &Worker{memory: budget.Holder(), cfg: WorkerConfig{Events: events}}}
+		raw, room, err := s.next(t.Context(), &later{calls: 7})
+		require.NoError(t, err)
+		require.Equal(t, 7, tries)
+		raw.Release()
+		room.Give()
+
+		ctx, stop := context.WithTimeout(t.Context(), time.Hour)
+		defer stop()
+		_, _, err = s.next(ctx, &later{calls: 1 << 30})
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+	})
 }

@@ -56,6 +56,7 @@ type NodeConfig struct {
 	Memory *memory.Budget // of the process. Default 512 MiB, which the runtime is not held to
 	// Masters are the master keys of encrypted streams. nil: such streams can be neither put to nor read.
 	Masters sealing.Masters
+	Keys    stream.KeyLimits                      // when encrypted streams get new data keys
 	Pins    stream.PinLimits                      // what records that open plans need may take beyond their retention
 	Synced  func(bytes int64, took time.Duration) // told of each sync of the log. May be nil
 	// Existing has a directory that is not there refused with ErrNoData, rather than made.
@@ -104,7 +105,7 @@ func (c NodeConfig) Open(ctx context.Context, dir string) (*Node, error) {
 	trimming, stop := context.WithCancel(context.Background())
 	streams := stream.NewStore(engine, table, by)
 	if c.Masters != nil {
-		streams.SetMasters(c.Masters)
+		streams.SetMasters(c.Masters, c.Keys)
 	}
 	streams.LimitPins(c.Pins)
 	n := &Node{

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 	"github.com/penstock/penstock/core/controlapi"
 	"github.com/penstock/penstock/core/kinesisapi"
 	"github.com/penstock/penstock/core/sealing"
+	"github.com/penstock/penstock/core/sealing/kms"
 )
 
 const (
@@ -24,20 +26,38 @@ const (
 	credentialsFile = "credentials.yaml"
 )
 
-// keysVariable is the environment variable that names the file of the master keys, for every command.
-const keysVariable = "PENSTOCK_ENCRYPTION_KEYS"
+// Environment variables that say where master keys are, for every command.
+const (
+	keysVariable = "PENSTOCK_ENCRYPTION_KEYS"
+	kmsVariable  = "PENSTOCK_ENCRYPTION_KMS"
+)
 
-// masterKeys reads the master keys of encrypted streams; nil where no file is named.
-func masterKeys(path string) (sealing.Masters, error) {
-	if path == "" {
-		path = os.Getenv(keysVariable)
+// defaultRegion is the API's, and that of a key service where the environment names none.
+const defaultRegion = "us-east-1"
+
+// keyPlaces are where the master keys of encrypted streams are; both may be. Where one is not said, its variable is.
+type keyPlaces struct{ file, kms string }
+
+// open returns the master keys; nil where there are none.
+func (p keyPlaces) open(ctx context.Context) (sealing.Masters, error) {
+	file, endpoint := cmp.Or(p.file, os.Getenv(keysVariable)), cmp.Or(p.kms, os.Getenv(kmsVariable))
+	var service sealing.Masters
+	if endpoint != "" {
+		m, err := kms.New(ctx, endpoint, defaultRegion)
+		if err != nil {
+			return nil, fmt.Errorf("--encryption-kms: %w", err) // the URL could have a password
+		}
+		service = m
 	}
-	if path == "" {
-		return nil, nil //nolint:nilnil // there are none
+	if file == "" {
+		return service, nil
 	}
-	keys, err := sealing.OpenFile(path)
+	keys, err := sealing.OpenFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("master keys: %w", err)
+	}
+	if service != nil {
+		return keys.Or(service), nil
 	}
 	return keys, nil
 }

@@ -67,7 +67,7 @@ func onNode(ctx context.Context, dir string, cfg pipelines.NodeConfig, f func(*p
 		return f(c.node)
 	}
 	var err error
-	if cfg.Masters, err = masterKeys(""); err != nil {
+	if cfg.Masters, err = (keyPlaces{}).open(ctx); err != nil {
 		return usage(err)
 	}
 	n, err := openNode(ctx, dir, cfg, func() error { return forward(ctx, c, dir) })

@@ -81,18 +81,24 @@ func writeInit(file, source, sink string) (out initResult, err error) {
 	if err := initTemplate.Execute(&text, map[string]string{"Name": name, "Source": source, "Sink": sink, "Schema": schemaFile}); err != nil {
 		return out, err
 	}
-	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644) //nolint:gosec // the user named it, and it holds no secret
+	err = writeNew(file, text.Bytes())
 	if errors.Is(err, fs.ErrExist) {
 		return out, usage(fmt.Errorf("%s is there already: name another file", file))
 	} else if err != nil {
 		return out, err
 	}
-	_, err = f.Write(text.Bytes())
-	if err := errors.Join(err, f.Close()); err != nil {
-		return out, err
-	}
 	schema, err := writeSchema(filepath.Dir(file))
 	return initResult{file, schema}, err
+}
+
+// writeNew makes a file; fs.ErrExist where something has its name, and be it a link that leads nowhere yet.
+func writeNew(file string, text []byte) error {
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644) //nolint:gosec // the user named it, and it holds no secret
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	return errors.Join(err, f.Close())
 }
 
 // writeSchema writes the schema into a folder, unless a file of its name is there that is something else.
@@ -105,6 +111,7 @@ func writeSchema(dir string) (string, error) {
 	have, err := os.ReadFile(name) //nolint:gosec // only looked at
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
+		return name, writeNew(name, text)
 	case err != nil:
 		return "", err
 	default:

@@ -85,6 +85,27 @@ func (a *app) maxRecord() *cobra.Command {
 	return cmd
 }
 
+func (a *app) rewrap() *cobra.Command {
+	var key string
+	cmd := a.onNode("rewrap NAME", "Encrypt the data keys of a stream by another master key, instead of those that they had", cobra.ExactArgs(1),
+		func(cmd *cobra.Command, n *pipelines.Node, args []string) error {
+			s, err := n.Streams.Open(cmd.Context(), core.StreamName(args[0]))
+			if err != nil {
+				return err
+			}
+			if err := s.Rewrap(cmd.Context(), key); err != nil {
+				return err
+			}
+			return a.show(map[string]string{"stream": args[0], "key": key}, "stream %s needs no other master key than %s\n", args[0], key)
+		})
+	cmd.Example = "  penstock streams rewrap clicks --key alias/next"
+	cmd.Flags().StringVar(&key, "key", "", "the master key, as StartStreamEncryption names it")
+	if err := cmd.MarkFlagRequired("key"); err != nil {
+		panic(err) // the flag of the line above
+	}
+	return cmd
+}
+
 // shardLine describes a shard.
 func shardLine(sh stream.Shard, last core.SequenceNumber) string {
 	state := "open"

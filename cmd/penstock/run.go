@@ -30,7 +30,9 @@ type runConfig struct {
 	memory              connectors.ByteSize
 	pins                stream.PinLimits
 	pinBytes            connectors.ByteSize
-	admin, keys         string
+	keys                keyPlaces
+	renew               stream.KeyLimits
+	admin               string
 	public, pprof       bool
 	logFormat, logLevel string
 }
@@ -110,7 +112,9 @@ func (c *runConfig) flags(f *pflag.FlagSet) {
 	f.TextVar(&c.memory, "memory", c.memory, "memory of the process, 128MiB or more")
 	f.DurationVar(&c.pins.Age, "pin-limit", stream.DefaultPinAge, "how long records that an open plan needs stay past their retention")
 	f.TextVar(&c.pinBytes, "pin-bytes", connectors.ByteSize(stream.DefaultPinBytes), "how many bytes of such records the log keeps in all")
-	f.StringVar(&c.keys, "encryption-keys", "", "file of the master keys of encrypted streams (default $"+keysVariable+")")
+	f.StringVar(&c.keys.file, "encryption-keys", "", "file of the master keys of encrypted streams (default $"+keysVariable+")")
+	f.StringVar(&c.keys.kms, "encryption-kms", "", "URL of a service of AWS KMS's API that has master keys of encrypted streams (default $"+kmsVariable+")")
+	f.DurationVar(&c.renew.Age, "encryption-renew", 24*time.Hour, "how long an encrypted stream uses a data key before it gets a new one")
 	f.StringVar(&c.admin, "admin", "", "address for /metrics, /healthz, /readyz and /status, such as 127.0.0.1:4568")
 	f.BoolVar(&c.public, "admin-public", false, "let --admin be an address that other machines reach")
 	f.BoolVar(&c.pprof, "pprof", false, "serve /debug/pprof at --admin too")
@@ -153,11 +157,11 @@ func (a *app) hosting(ctx context.Context, c runConfig, files []string, f func(h
 	}
 	defer h.admin.close()
 	c.pins.Bytes = int64(c.pinBytes)
-	masters, err := masterKeys(c.keys)
+	masters, err := c.keys.open(ctx)
 	if err != nil {
 		return usage(err)
 	}
-	node := pipelines.NodeConfig{Memory: h.budget, Synced: h.metrics.Synced, Pins: c.pins, Masters: masters}
+	node := pipelines.NodeConfig{Memory: h.budget, Synced: h.metrics.Synced, Pins: c.pins, Masters: masters, Keys: c.renew}
 	return ownNode(ctx, c.data, node, func(n *pipelines.Node) error {
 		h.node = n
 		n.Streams.Observe(h.metrics.Put)

@@ -52,11 +52,11 @@ func (a *app) serve() *cobra.Command {
 	c.doors.flags(f)
 	f.StringVar(&c.auth, "auth", "", "file of keys and policies (default DATA/credentials.yaml, made at the first start), or none: whoever reaches the address may do everything; only at loopback addresses and Unix sockets")
 	f.StringVar(&c.pipelines, "pipelines", "", "folder of pipeline files (*.yaml) to run beside the API; with --watch or at SIGHUP, also those that come later")
-	f.StringVar(&c.api.Region, "region", "us-east-1", "region in ARNs and signatures")
+	f.StringVar(&c.api.Region, "region", defaultRegion, "region in ARNs and signatures")
 	f.StringVar(&c.api.Account, "account", "000000000000", "account id in ARNs")
 	f.DurationVar(&c.api.Delay, "state-delay", 500*time.Millisecond, "how long streams stay CREATING, UPDATING and DELETING; 0s: not at all")
 	f.IntVar(&c.api.ShardLimit, "shard-limit", 10_000, "open shards of all streams together")
-	f.StringVar(&c.limits, "limits", "none", "aws: refuse what a shard or a consumer may not do in a second on AWS; none: take what the machine takes")
+	f.StringVar(&c.limits, "limits", "none", "aws: refuse what a shard, a consumer or an account may not do in a second on AWS; none: take what the machine takes")
 	f.Float64Var(&c.factor, "limits-factor", 1, "times what AWS allows that --limits aws does")
 	c.flags(f)
 	return cmd

@@ -89,7 +89,7 @@ func (a *app) streams() *cobra.Command {
 	retention.Example = "  penstock streams retention clicks --keep 7d"
 	retention.Flags().TextVar(&keep, "keep", keep, "24h to 8760h, or in days such as 7d")
 	root.AddCommand(create, list, a.describe(), remove, retention)
-	root.AddCommand(a.split(), a.merge(), a.maxRecord())
+	root.AddCommand(a.split(), a.merge(), a.maxRecord(), a.rewrap())
 	return root
 }
 

@@ -180,7 +180,7 @@ func TestEncryptionIsStartedAndStopped(t *testing.T) {
 	require.NoError(t, os.WriteFile(path, []byte("alias/one: MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\n"), 0o600))
 	keys, err := sealing.OpenFile(path)
 	require.NoError(t, err)
-	s.streams.SetMasters(keys)
+	s.streams.SetMasters(keys, stream.KeyLimits{})
 	require.Equal(t, codeNoKey, code(t, start("alias/two")))
 	s.put(t, "clicks", 0, 5)
 	require.NoError(t, start("alias/one"))
@@ -221,18 +221,77 @@ func TestWhatIsWrongWithAMasterKeyIsSaid(t *testing.T) {
 	}
 	s := serve(t, instant)
 	s.stream(t, "clicks", 1)
-	s.streams.SetMasters(masters("alias/one: MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\n"))
+	s.streams.SetMasters(masters("alias/one: MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\n"), stream.KeyLimits{})
 	_, err := s.StartStreamEncryption(t.Context(), &kinesis.StartStreamEncryptionInput{StreamName: aws.String("clicks"), EncryptionType: "KMS", KeyId: aws.String("alias/one")})
 	require.NoError(t, err)
 	for want, keys := range map[string]*sealing.File{
 		codeNoKey:    masters("alias/two: MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\n"),
 		codeWrongKey: masters("alias/one: AAAAMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\n"),
 	} {
-		s.streams.SetMasters(keys)
+		s.streams.SetMasters(keys, stream.KeyLimits{})
 		_, err = s.PutRecord(t.Context(), &kinesis.PutRecordInput{StreamName: aws.String("clicks"), Data: []byte("x"), PartitionKey: aws.String("a")})
 		require.Equal(t, want, code(t, err))
 		require.ErrorContains(t, err, "alias/one")
 		_, err = s.PutRecords(t.Context(), &kinesis.PutRecordsInput{StreamName: aws.String("clicks"), Records: []types.PutRecordsRequestEntry{{Data: []byte("x"), PartitionKey: aws.String("a")}}})
 		require.Equal(t, want, code(t, err))
 	}
+}
+
+// refusing are master keys that refuse.
+type refusing struct {
+	sealing.Masters
+	err error
+}
+
+func (r *refusing) Generate(ctx context.Context, master, of string) ([]byte, sealing.Wrapped, error) {
+	if r.err != nil {
+		return nil, sealing.Wrapped{}, r.err
+	}
+	return r.Masters.Generate(ctx, master, of)
+}
+
+func (r *refusing) Unwrap(ctx context.Context, of string, w sealing.Wrapped) ([]byte, error) {
+	if r.err != nil {
+		return nil, r.err
+	}
+	return r.Masters.Unwrap(ctx, of, w)
+}
+
+func TestWhatIsWrongWithAKeyIsSaidAsAWSDoes(t *testing.T) {
+	s := serve(t, instant)
+	s.stream(t, "clicks", 1)
+	path := filepath.Join(t.TempDir(), "keys.yaml")
+	require.NoError(t, os.WriteFile(path, []byte("alias/one: MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\n"), 0o600))
+	file, err := sealing.OpenFile(path)
+	require.NoError(t, err)
+	keys := &refusing{Masters: file}
+	s.streams.SetMasters(keys, stream.KeyLimits{})
+	start := func() error {
+		_, err := s.StartStreamEncryption(t.Context(), &kinesis.StartStreamEncryptionInput{StreamName: aws.String("clicks"), EncryptionType: "KMS", KeyId: aws.String("alias/one")})
+		return err
+	}
+	require.NoError(t, start())
+	s.put(t, "clicks", 0, 1)
+	it := s.iterator(t, kinesis.GetShardIteratorInput{StreamName: aws.String("clicks"), ShardId: aws.String("shardId-000000000000"), ShardIteratorType: "TRIM_HORIZON"})
+	for is, want := range map[error]string{
+		sealing.ErrNoKey: "KMSNotFoundException", sealing.ErrDisabled: "KMSDisabledException", sealing.ErrState: "KMSInvalidStateException",
+		sealing.ErrDenied: "KMSAccessDeniedException", sealing.ErrBusy: "KMSThrottlingException", sealing.ErrUnreachable: codeInternal,
+	} {
+		keys.err = fmt.Errorf("key alias/one at 10.1.2.3: %w", is)
+		s.streams.SetMasters(keys, stream.KeyLimits{}) // with no data key open
+		require.Equal(t, want, code(t, start()))
+		_, err := s.PutRecord(t.Context(), &kinesis.PutRecordInput{StreamName: aws.String("clicks"), PartitionKey: aws.String("k"), Data: []byte("x")})
+		require.Equal(t, want, code(t, err))
+		_, err = s.PutRecords(t.Context(), &kinesis.PutRecordsInput{StreamName: aws.String("clicks"), Records: []types.PutRecordsRequestEntry{{PartitionKey: aws.String("k"), Data: []byte("x")}}})
+		require.Equal(t, want, code(t, err))
+		_, err = s.GetRecords(t.Context(), &kinesis.GetRecordsInput{ShardIterator: it})
+		require.Equal(t, want, code(t, err))
+		require.ErrorContains(t, err, is.Error())
+		if want == codeInternal {
+			require.NotContains(t, err.Error(), "10.1.2.3", "where it is stands in the log")
+		}
+	}
+	keys.err = nil
+	records, _ := s.drain(t, it, 1)
+	require.Len(t, records, 1, "what was refused is not there")
 }

@@ -13,12 +13,6 @@ const (
 	encryptionKMS  = "KMS"
 )
 
-// Codes of what can be wrong with a master key.
-const (
-	codeNoKey    = "KMSNotFoundException"
-	codeWrongKey = "KMSInvalidStateException"
-)
-
 func (a *API) startStreamEncryption(ctx context.Context, _ *awsapi.Call, in *startStreamEncryptionInput) error {
 	t, err := a.find(ctx, in.StreamName, in.StreamARN)
 	if err != nil {

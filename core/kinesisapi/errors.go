@@ -24,6 +24,8 @@ const (
 	codeExpiredNext = "ExpiredNextTokenException"
 	codeInternal    = "InternalFailureException"
 	codeValidation  = "ValidationException"
+	codeNoKey       = "KMSNotFoundException"
+	codeWrongKey    = "KMSInvalidStateException"
 )
 
 func invalid(format string, args ...any) error { return awsapi.Refuse(codeArgument, format, args...) }
@@ -46,6 +48,32 @@ func (a *API) rateExceeded(shard core.ShardID, name core.StreamName) string {
 	return fmt.Sprintf("Rate exceeded for shard %s in stream %s under account %s.", shard, name, a.cfg.Account)
 }
 
+// keyCodes are what AWS calls what can be wrong with a master key.
+var keyCodes = []struct {
+	err  error
+	code string
+}{
+	{sealing.ErrNoKey, codeNoKey},
+	{sealing.ErrDisabled, "KMSDisabledException"},
+	{sealing.ErrState, codeWrongKey},
+	{sealing.ErrDenied, "KMSAccessDeniedException"},
+	{sealing.ErrBusy, "KMSThrottlingException"},
+	{sealing.ErrSealed, codeWrongKey},
+}
+
+// keyCode is the code of what is wrong with a master key; empty where it is something else, such as a damaged record.
+func keyCode(err error) string {
+	if errors.Is(err, shardlog.ErrCorrupt) {
+		return ""
+	}
+	for _, k := range keyCodes {
+		if errors.Is(err, k.err) {
+			return k.code
+		}
+	}
+	return ""
+}
+
 // explain makes an error of the store an answer, as far as it is the caller's affair.
 func (a *API) explain(name core.StreamName, err error) error {
 	var wrong *stream.InvalidError
@@ -63,10 +91,11 @@ func (a *API) explain(name core.StreamName, err error) error {
 		return awsapi.Refuse(codeInUse, "Stream %s under account %s is being changed.", name, a.cfg.Account)
 	case errors.Is(err, stream.ErrPinned):
 		return awsapi.Refuse(codeInUse, "Stream %s under account %s cannot be deleted: %s", name, a.cfg.Account, stream.ErrPinned)
-	case errors.Is(err, sealing.ErrNoKey):
-		return awsapi.Refuse(codeNoKey, "Stream %s under account %s: %s.", name, a.cfg.Account, err)
-	case errors.Is(err, sealing.ErrSealed) && !errors.Is(err, shardlog.ErrCorrupt): // a data key, not a record
-		return awsapi.Refuse(codeWrongKey, "Stream %s under account %s: %s.", name, a.cfg.Account, err)
+	case keyCode(err) != "":
+		return awsapi.Refuse(keyCode(err), "Stream %s under account %s: %s.", name, a.cfg.Account, err)
+	case errors.Is(err, sealing.ErrUnreachable): // SDKs try again
+		a.cfg.Log.Warn("no data key", "stream", name, "error", err)
+		return &awsapi.Error{Code: codeInternal, Status: http.StatusInternalServerError, Message: fmt.Sprintf("Stream %s under account %s is encrypted, and %s.", name, a.cfg.Account, sealing.ErrUnreachable)}
 	case errors.Is(err, core.ErrThrottled):
 		return &awsapi.Error{Code: codeThroughput, Status: http.StatusBadRequest, Message: fmt.Sprintf("The log has no room just now; slow down. Stream %s under account %s.", name, a.cfg.Account)}
 	case errors.Is(err, core.ErrInvalid):

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/penstock/penstock/core/kinesisapi/kinesistest"
+	"github.com/penstock/penstock/core/stream"
 	"github.com/penstock/penstock/core/stream/limit"
 )
 
@@ -122,6 +123,48 @@ func TestAConsumerCannotSubscribeAgainAndAgain(t *testing.T) {
 	require.False(t, told.subscribed[1].OK)
 	require.True(t, told.subscribed[1].Exceeded)
 	require.Equal(t, "app", told.subscribed[1].Consumer)
+}
+
+func TestOperationsThatAreCalledTooOftenAreRefused(t *testing.T) {
+	l, err := limit.New(0.001)
+	require.NoError(t, err)
+	s := serve(t, Config{Delay: -1, Limits: l})
+	ctx := t.Context()
+	create := func(name string) error {
+		_, err := s.CreateStream(ctx, &kinesis.CreateStreamInput{StreamName: &name, ShardCount: aws.Int32(1)})
+		return err
+	}
+	require.NoError(t, create("one"))
+	err = create("two")
+	require.Equal(t, codeLimit, code(t, err))
+	require.ErrorContains(t, err, "Rate exceeded for CreateStream under account 000000000000.")
+	_, err = s.streams.Create(ctx, "two", stream.Settings{})
+	require.NoError(t, err, "it was not made, and who is not a client is not held to it")
+
+	consumers := func(name string) error {
+		arn := "arn:aws:kinesis:us-east-1:000000000000:stream/" + name
+		_, err := s.ListStreamConsumers(ctx, &kinesis.ListStreamConsumersInput{StreamARN: &arn})
+		return err
+	}
+	require.NoError(t, consumers("one"))
+	require.NoError(t, consumers("two"), "each stream has its own")
+	err = consumers("one")
+	require.Equal(t, codeLimit, code(t, err))
+	require.ErrorContains(t, err, "Rate exceeded for stream one under account 000000000000.")
+
+	made, err := s.RegisterStreamConsumer(ctx, &kinesis.RegisterStreamConsumerInput{StreamARN: aws.String("arn:aws:kinesis:us-east-1:000000000000:stream/one"), ConsumerName: aws.String("app")})
+	require.NoError(t, err)
+	describe := &kinesis.DescribeStreamConsumerInput{ConsumerARN: made.Consumer.ConsumerARN}
+	_, err = s.DescribeStreamConsumer(ctx, describe)
+	require.NoError(t, err)
+	_, err = s.DescribeStreamConsumer(ctx, &kinesis.DescribeStreamConsumerInput{StreamARN: aws.String("arn:aws:kinesis:us-east-1:000000000000:stream/one"), ConsumerName: aws.String("app")})
+	require.Equal(t, codeLimit, code(t, err), "by whichever name")
+	for err = nil; err == nil; { // one a second may be called
+		_, err = s.ListShards(ctx, &kinesis.ListShardsInput{StreamName: aws.String("one")})
+	}
+	require.Equal(t, codeLimit, code(t, err))
+	_, err = s.StartStreamEncryption(ctx, &kinesis.StartStreamEncryptionInput{StreamName: aws.String("one"), EncryptionType: "KMS", KeyId: aws.String("k")})
+	require.Equal(t, codeNoKey, code(t, err))
 }
 
 func TestASubscriptionIsSentNoMoreThanItsShare(t *testing.T) {

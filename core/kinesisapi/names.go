@@ -2,6 +2,7 @@ package kinesisapi
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/penstock/penstock/core"
@@ -43,15 +44,54 @@ func (a *API) about(n names) string {
 }
 
 func op[In, Out any, P naming[In]](a *API, name string, handle func(context.Context, *awsapi.Call, *In) (*Out, error)) awsapi.Operation {
-	return awsapi.Op(name, func(in *In) string { return a.about(P(in).names()) }, handle)
+	return opAbout(a, name, func(in *In) string { return a.about(P(in).names()) }, handle)
+}
+
+// opAbout is op of a request whose names do not say all of what it is about.
+func opAbout[In, Out any](a *API, name string, about awsapi.On[In], handle func(context.Context, *awsapi.Call, *In) (*Out, error)) awsapi.Operation {
+	if !a.cfg.Limits.Counts(name) {
+		return awsapi.Op(name, about, handle)
+	}
+	return awsapi.Op(name, about, func(ctx context.Context, c *awsapi.Call, in *In) (*Out, error) {
+		if err := a.called(name, about(in)); err != nil {
+			return nil, err
+		}
+		return handle(ctx, c, in)
+	})
 }
 
 func void[In any, P naming[In]](a *API, name string, handle func(context.Context, *awsapi.Call, *In) error) awsapi.Operation {
-	return awsapi.Void(name, func(in *In) string { return a.about(P(in).names()) }, handle)
+	return voidAbout(a, name, func(in *In) string { return a.about(P(in).names()) }, handle)
+}
+
+// voidAbout is void of a request whose names do not say all of what it is about.
+func voidAbout[In any](a *API, name string, about awsapi.On[In], handle func(context.Context, *awsapi.Call, *In) error) awsapi.Operation {
+	if !a.cfg.Limits.Counts(name) {
+		return awsapi.Void(name, about, handle)
+	}
+	return awsapi.Void(name, about, func(ctx context.Context, c *awsapi.Call, in *In) error {
+		if err := a.called(name, about(in)); err != nil {
+			return err
+		}
+		return handle(ctx, c, in)
+	})
 }
 
 func events[In any, P naming[In]](a *API, name string, handle func(context.Context, *awsapi.Call, *In, *awsapi.Sender) error) awsapi.Operation {
 	return awsapi.Events(name, func(in *In) string { return a.about(P(in).names()) }, handle)
+}
+
+// called takes one call of an operation about a stream or its consumer; LimitExceededException where there were too many.
+func (a *API) called(operation, arn string) error {
+	of, _, _ := strings.Cut(arn, "/consumer/")
+	ofStream, ok := a.cfg.Limits.Call(operation, of)
+	switch {
+	case ok:
+		return nil
+	case ofStream:
+		return awsapi.Refuse(codeLimit, "Rate exceeded for stream %s under account %s.", strings.TrimPrefix(of, a.streamARN("")), a.cfg.Account)
+	}
+	return awsapi.Refuse(codeLimit, "Rate exceeded for %s under account %s.", operation, a.cfg.Account)
 }
 
 // aboutShards is what ListShards is about: its token stands for a stream, too.

@@ -8,23 +8,24 @@ import (
 	"context"
 	"crypto/aes"
 	"crypto/cipher"
-	"crypto/rand"
-	"errors"
 	"fmt"
 )
 
-// ErrNoKey says that there is no master key of that name here. Name one that is configured.
-var ErrNoKey = errors.New("no such encryption key")
+// Wrapped is a data key as it is stored.
+type Wrapped struct {
+	Master string `json:"master"` // names the master key that encrypted it, for good: an alias may come to mean another
+	Key    []byte `json:"wrapped"`
+}
 
-// ErrSealed says that something cannot be decrypted: it was changed, moved, or is not of this data key.
-var ErrSealed = errors.New("cannot be decrypted")
-
-// Masters wraps and unwraps data keys. Implementations are safe for concurrent use.
+// Masters wraps and unwraps data keys. What a data key belongs to is said each time, and what was wrapped for one thing
+// cannot be unwrapped for another. Implementations are safe for concurrent use.
 type Masters interface {
-	// Wrap encrypts a data key with a master key, or returns ErrNoKey.
-	Wrap(ctx context.Context, master string, key []byte) ([]byte, error)
-	// Unwrap is the inverse.
-	Unwrap(ctx context.Context, master string, wrapped []byte) ([]byte, error)
+	// Generate returns a new data key, and what the master key of that name made of it.
+	Generate(ctx context.Context, master, of string) (key []byte, w Wrapped, err error)
+	// Wrap encrypts a data key.
+	Wrap(ctx context.Context, master, of string, key []byte) (Wrapped, error)
+	// Unwrap decrypts it.
+	Unwrap(ctx context.Context, of string, w Wrapped) ([]byte, error)
 }
 
 // keyBytes are those of a data key and of a master key: AES-256.
@@ -50,22 +51,6 @@ func NewKey(b []byte) (*Key, error) {
 		return nil, err
 	}
 	return &Key{aead}, nil
-}
-
-// NewDataKey returns a new data key beside what its master key made of it.
-func NewDataKey(ctx context.Context, m Masters, master string) (wrapped []byte, err error) {
-	key := make([]byte, keyBytes)
-	_, _ = rand.Read(key) // never fails
-	return m.Wrap(ctx, master, key)
-}
-
-// OpenDataKey unwraps a data key.
-func OpenDataKey(ctx context.Context, m Masters, master string, wrapped []byte) (*Key, error) {
-	key, err := m.Unwrap(ctx, master, wrapped)
-	if err != nil {
-		return nil, err
-	}
-	return NewKey(key)
 }
 
 // Overhead is by how many bytes Seal's result is longer than its text.

@@ -2,6 +2,7 @@ package sealing
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/base64"
 	"fmt"
 	"os"
@@ -56,26 +57,64 @@ func (f *File) find(name string) (*Key, error) {
 	return k, nil
 }
 
+// bound is what a wrapped data key is bound to.
+func bound(name, of string) []byte { return []byte(name + "\x00" + of) }
+
+// Generate returns a new data key.
+func (f *File) Generate(ctx context.Context, name, of string) ([]byte, Wrapped, error) {
+	key := make([]byte, keyBytes)
+	_, _ = rand.Read(key) // never fails
+	w, err := f.Wrap(ctx, name, of, key)
+	return key, w, err
+}
+
 // Wrap encrypts a data key.
-func (f *File) Wrap(_ context.Context, name string, key []byte) ([]byte, error) {
+func (f *File) Wrap(_ context.Context, name, of string, key []byte) (Wrapped, error) {
 	k, err := f.find(name)
 	if err != nil {
-		return nil, err
+		return Wrapped{}, err
 	}
-	return k.Seal(nil, key, []byte(name)), nil
+	return Wrapped{name, k.Seal(nil, key, bound(name, of))}, nil
 }
 
 // Unwrap decrypts a data key.
-func (f *File) Unwrap(_ context.Context, name string, wrapped []byte) ([]byte, error) {
-	k, err := f.find(name)
+func (f *File) Unwrap(_ context.Context, of string, w Wrapped) ([]byte, error) {
+	k, err := f.find(w.Master)
 	if err != nil {
 		return nil, err
 	}
-	out, err := k.Open(nil, wrapped, []byte(name))
+	out, err := k.Open(nil, w.Key, bound(w.Master, of))
 	if err != nil {
-		return nil, fmt.Errorf("key %s is not the one that it was when the data was encrypted: %w", name, err)
+		return nil, fmt.Errorf("key %s is not the one that it was when the data was encrypted: %w", w.Master, err)
 	}
 	return out, nil
+}
+
+// Or are the master keys of the file and those of others, which have every name that the file has not.
+func (f *File) Or(others Masters) Masters { return either{f, others} }
+
+type either struct {
+	file   *File
+	others Masters
+}
+
+func (e either) of(name string) Masters {
+	if _, ok := e.file.keys[name]; ok {
+		return e.file
+	}
+	return e.others
+}
+
+func (e either) Generate(ctx context.Context, name, of string) ([]byte, Wrapped, error) {
+	return e.of(name).Generate(ctx, name, of)
+}
+
+func (e either) Wrap(ctx context.Context, name, of string, key []byte) (Wrapped, error) {
+	return e.of(name).Wrap(ctx, name, of, key)
+}
+
+func (e either) Unwrap(ctx context.Context, of string, w Wrapped) ([]byte, error) {
+	return e.of(w.Master).Unwrap(ctx, of, w)
 }
 
 var _ Masters = (*File)(nil)

@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/apache/arrow/go/v17/arrow"
@@ -26,18 +24,10 @@ import (
 
 // Encryption says by which master key what is put to a stream from now on is encrypted.
 type Encryption struct {
-	Master string `json:"master"`
-	Key    int64  `json:"key"`            // the data key in use
-	Uses   int64  `json:"uses,omitempty"` // how often it may have been used, by all processes that there were
-}
-
-// usesAtOnce is how many uses of a data key a process takes for itself at one time. What it does not come to is lost.
-const usesAtOnce = 1 << 20
-
-// dataKey is the row of a data key.
-type dataKey struct {
-	Master  string `json:"master"`
-	Wrapped []byte `json:"wrapped"`
+	Master string    `json:"master"`         // as it was asked for
+	Key    int64     `json:"key"`            // the data key in use
+	Since  time.Time `json:"since,omitzero"` // when that was made
+	Uses   int64     `json:"uses,omitempty"` // how often it may have been used, by all processes that there were
 }
 
 const dataKeyPrefix = "datakeys/"
@@ -48,24 +38,44 @@ func dataKeyAt(streamID string, n int64) string {
 	return dataKeysOf(streamID) + strconv.FormatInt(n, 10)
 }
 
-// SetMasters gives the store the master keys of encrypted streams. It is called before the store is used.
-func (s *Store) SetMasters(m sealing.Masters) { s.keys.masters = m }
-
-// dataKeys are those that were unwrapped.
-type dataKeys struct {
-	masters sealing.Masters
-	by      sync.Map // row keys to *usedKey
+func writeDataKey(streamID string, n int64, w sealing.Wrapped) (control.Write, error) {
+	value, err := json.Marshal(w)
+	return control.Write{Key: dataKeyAt(streamID, n), Value: value}, err
 }
 
-type usedKey struct {
-	*sealing.Key
-	left atomic.Int64 // uses that this process has taken
+// KeyLimits say when a stream gets a new data key; zero means the documented default.
+type KeyLimits struct {
+	Age   time.Duration // default 24 h
+	Bytes int64         // of keys and data. Default 256 GiB
+}
+
+func (l KeyLimits) withDefaults() KeyLimits {
+	if l.Age <= 0 {
+		l.Age = 24 * time.Hour
+	}
+	if l.Bytes <= 0 {
+		l.Bytes = 256 << 30
+	}
+	return l
+}
+
+// SetMasters gives the store the master keys of encrypted streams. It is called before the store is used.
+func (s *Store) SetMasters(m sealing.Masters, l KeyLimits) {
+	s.ring, s.keyLimits = sealing.NewRing(m), l.withDefaults()
+}
+
+// masters are the master keys, or sealing.ErrNoKey where there are none.
+func (s *Store) masters(of string) (sealing.Masters, error) {
+	if s.ring == nil {
+		return nil, fmt.Errorf("%s: no encryption keys are configured: %w", of, sealing.ErrNoKey)
+	}
+	return s.ring.Masters(), nil
 }
 
 // Encrypt makes what is put to an Active stream from now on be encrypted, by a new data key that a master key wraps.
-// sealing.ErrNoKey says that there is no such master key.
+// Its errors are those of package sealing: nothing has changed then.
 func (s *Stream) Encrypt(ctx context.Context, master string, delay time.Duration) error {
-	return s.newKey(ctx, func(i *Info) (string, error) { return master, i.begin(time.Now(), delay, "") })
+	return s.newKey(ctx, master, func(i *Info) error { return i.begin(time.Now(), delay, "") })
 }
 
 // StopEncryption makes what is put to an Active stream from now on be stored as it is. What is encrypted stays so.
@@ -76,84 +86,69 @@ func (s *Stream) StopEncryption(ctx context.Context, delay time.Duration) error 
 	})
 }
 
-// newKey gives the stream a new data key, wrapped by the master key that change names; errSame leaves it the one it has.
-func (s *Stream) newKey(ctx context.Context, change func(*Info) (master string, err error)) error {
-	if s.store.keys.masters == nil {
-		return fmt.Errorf("encrypt stream %s: no encryption keys are configured: %w", s.name, sealing.ErrNoKey)
+// newKey gives the stream a new data key that a master key wraps. change may refuse it, with errSame without an error.
+func (s *Stream) newKey(ctx context.Context, master string, change func(*Info) error) error {
+	m, err := s.store.masters("encrypt stream " + string(s.name))
+	if err != nil {
+		return err
 	}
-	return s.amendWith(ctx, func(i *Info) ([]control.Write, error) {
-		master, err := change(i)
-		if err != nil {
+	text, wrapped, err := m.Generate(ctx, master, s.id)
+	if err != nil {
+		return fmt.Errorf("encrypt stream %s: %w", s.name, err)
+	}
+	key, err := sealing.NewKey(text)
+	if err != nil {
+		return fmt.Errorf("encrypt stream %s: a new data key: %w", s.name, err)
+	}
+	n := int64(0)
+	err = s.amendWith(ctx, func(i *Info) ([]control.Write, error) {
+		n = 0 // of a try that somebody else was before
+		if err := change(i); err != nil {
 			return nil, err
-		}
-		wrapped, err := sealing.NewDataKey(ctx, s.store.keys.masters, master)
-		if err != nil {
-			return nil, fmt.Errorf("encrypt stream %s: %w", s.name, err)
 		}
 		i.Keys++
-		i.Encryption = &Encryption{Master: master, Key: i.Keys}
-		value, err := json.Marshal(dataKey{master, wrapped})
-		if err != nil {
-			return nil, err
-		}
-		return []control.Write{{Key: dataKeyAt(i.ID, i.Keys), Value: value}}, nil
+		n, i.Encryption = i.Keys, &Encryption{Master: master, Key: i.Keys, Since: time.Now().UTC()}
+		w, err := writeDataKey(i.ID, n, wrapped)
+		return []control.Write{w}, err
 	})
-}
-
-// use takes n uses of a data key. One that was used as often as it may be is put out of use, unless somebody has already.
-func (s *Stream) use(ctx context.Context, number int64, key *usedKey, n int) error {
-	if key.left.Add(int64(-n)) >= 0 {
-		return nil
-	}
-	used := false
-	err := s.amend(ctx, func(i *Info) error {
-		e := i.Encryption
-		if used = e != nil && e.Key == number && e.Uses >= sealing.MaxUses; used || e == nil || e.Key != number {
-			return errSame
-		}
-		e.Uses += usesAtOnce
-		return nil
-	})
-	if err == nil && used {
-		err = s.newKey(ctx, func(i *Info) (string, error) {
-			if i.Encryption == nil || i.Encryption.Key != number {
-				return "", errSame
-			}
-			return i.Encryption.Master, nil
-		})
-	}
-	if err == nil {
-		key.left.Add(usesAtOnce)
+	if err == nil && n > 0 {
+		s.store.ring.Keep(dataKeyAt(s.id, n), key)
 	}
 	return err
 }
 
 // dataKey is the n-th data key of a stream.
-func (s *Store) dataKey(ctx context.Context, streamID string, n int64) (*usedKey, error) {
+func (s *Store) dataKey(ctx context.Context, streamID string, n int64) (*sealing.Key, error) {
 	at := dataKeyAt(streamID, n)
-	if k, ok := s.keys.by.Load(at); ok {
-		return k.(*usedKey), nil
+	stored := func(ctx context.Context) (sealing.Wrapped, error) { return s.wrapped(ctx, at) }
+	if s.ring == nil {
+		w, err := stored(ctx)
+		if err == nil {
+			_, err = s.masters("the stream is encrypted by key " + w.Master)
+		}
+		return nil, err
 	}
-	row, ok, err := s.control.Get(ctx, at)
-	if err != nil {
-		return nil, fmt.Errorf("read the data key of a stream: %w", err)
-	}
-	if !ok {
-		return nil, fmt.Errorf("data key %d of stream %s is gone: %w", n, streamID, shardlog.ErrCorrupt)
-	}
-	var stored dataKey
-	if err := json.Unmarshal(row.Value, &stored); err != nil {
-		return nil, fmt.Errorf("read row %s: %w", at, err)
-	}
-	if s.keys.masters == nil {
-		return nil, fmt.Errorf("the stream is encrypted by key %s, and no encryption keys are configured: %w", stored.Master, sealing.ErrNoKey)
-	}
-	key, err := sealing.OpenDataKey(ctx, s.keys.masters, stored.Master, stored.Wrapped)
+	key, err := s.ring.Open(ctx, at, streamID, stored)
 	if err != nil {
 		return nil, fmt.Errorf("unwrap data key %d: %w", n, err)
 	}
-	k, _ := s.keys.by.LoadOrStore(at, &usedKey{Key: key})
-	return k.(*usedKey), nil
+	return key, nil
+}
+
+// wrapped is a data key as it is stored.
+func (s *Store) wrapped(ctx context.Context, at string) (sealing.Wrapped, error) {
+	row, ok, err := s.control.Get(ctx, at)
+	if err != nil {
+		return sealing.Wrapped{}, fmt.Errorf("read the data key of a stream: %w", err)
+	}
+	if !ok {
+		return sealing.Wrapped{}, fmt.Errorf("row %s is gone: %w", at, shardlog.ErrCorrupt)
+	}
+	var w sealing.Wrapped
+	if err := json.Unmarshal(row.Value, &w); err != nil {
+		return w, fmt.Errorf("read row %s: %w", at, err)
+	}
+	return w, nil
 }
 
 // encrypted are the records that were routed, encrypted for the logs of their shards. The others are left out.
@@ -162,12 +157,12 @@ func (s *Stream) encrypted(ctx context.Context, v *view, records []Record, route
 	if err != nil {
 		return nil, err
 	}
-	if err := s.use(ctx, v.Encryption.Key, key, len(routed)); err != nil {
-		return nil, err
-	}
 	size := 0
 	for _, r := range routed {
 		size += 2*binary.MaxVarintLen64 + len(records[place(r)].Key) + len(records[place(r)].Data) + sealing.Overhead
+	}
+	if err := s.renew(ctx, v.Encryption, len(routed), size); err != nil {
+		return nil, err
 	}
 	out, buf := make([]Record, len(records)), make([]byte, 0, size)
 	var text []byte
@@ -197,13 +192,14 @@ func (s *Stream) unseal(ctx context.Context, sh Shard, keys *array.String, data 
 	defer kb.Release()
 	defer db.Release()
 	var text []byte
+	by := opener{stream: s}
 	for i := range n {
 		if keys.ValueLen(i) > 0 {
 			kb.Append(keys.Value(i))
 			db.Append(data.Value(i))
 			continue
 		}
-		if text, err = s.open(ctx, text[:0], sh, data.Value(i)); err != nil {
+		if text, err = by.open(ctx, text[:0], sh, data.Value(i)); err != nil {
 			return nil, nil, fmt.Errorf("%s: an encrypted record: %w", sh.ID, err)
 		}
 		size, at := binary.Uvarint(text)
@@ -216,17 +212,27 @@ func (s *Stream) unseal(ctx context.Context, sh Shard, keys *array.String, data 
 	return kb.NewArray(), db.NewArray(), nil
 }
 
+// opener decrypts records, most of which have the data key of the one before.
+type opener struct {
+	stream *Stream
+	n      uint64
+	key    *sealing.Key
+}
+
 // open appends the text of an encrypted record to dst.
-func (s *Stream) open(ctx context.Context, dst []byte, sh Shard, sealed []byte) ([]byte, error) {
+func (o *opener) open(ctx context.Context, dst []byte, sh Shard, sealed []byte) ([]byte, error) {
 	n, at := binary.Uvarint(sealed)
 	if at <= 0 || n > 1<<62 {
 		return nil, shardlog.ErrCorrupt
 	}
-	key, err := s.store.dataKey(ctx, s.id, int64(n)) //nolint:gosec // checked above
-	if err != nil {
-		return nil, err
+	if o.key == nil || o.n != n {
+		key, err := o.stream.store.dataKey(ctx, o.stream.id, int64(n)) //nolint:gosec // checked above
+		if err != nil {
+			return nil, err
+		}
+		o.n, o.key = n, key
 	}
-	out, err := key.Open(dst, sealed[at:], []byte(sh.Log))
+	out, err := o.key.Open(dst, sealed[at:], []byte(sh.Log))
 	if errors.Is(err, sealing.ErrSealed) {
 		return nil, fmt.Errorf("%w: %w", err, shardlog.ErrCorrupt)
 	}

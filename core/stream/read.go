@@ -30,6 +30,9 @@ type Reader struct {
 	bytes   int64
 	sealed  []bool // see Sealed
 	err     error  // met after the last batch
+
+	held  shardlog.Entry // could not be read when it came: the next call begins with it
+	holds bool
 }
 
 // Read returns a reader of the records after a sequence number; the empty one reads from the trim horizon.
@@ -105,7 +108,8 @@ const (
 )
 
 // Next returns the next records, at least one, waiting for them at the tip; what is durable already comes together, in
-// batches of thousands of rows. io.EOF: the shard is closed and read to its end, and its children are there.
+// batches of thousands of rows. io.EOF: the shard is closed and read to its end, and its children are there. After an
+// error that may pass, such as that of a key, the next call goes on with the same records.
 func (r *Reader) Next(ctx context.Context) (core.Batch, error) {
 	if r.err != nil {
 		return core.Batch{}, r.err
@@ -117,7 +121,7 @@ func (r *Reader) Next(ctx context.Context) (core.Batch, error) {
 		if g.rows > 0 {
 			wait = r.ended // only what is there
 		}
-		en, err := r.cursor.Next(wait)
+		en, err := r.entry(wait)
 		if err != nil {
 			if g.rows == 0 && isEnd(err) {
 				if cerr := r.stream.closed(ctx, r.shard.ID); cerr != nil {
@@ -133,7 +137,7 @@ func (r *Reader) Next(ctx context.Context) (core.Batch, error) {
 			break
 		}
 		if err := g.add(en, r.skip); err != nil {
-			r.err = err // for good: the cursor is behind the entry
+			r.held, r.holds = en, true
 			if g.rows == 0 {
 				return core.Batch{}, err
 			}
@@ -146,6 +150,15 @@ func (r *Reader) Next(ctx context.Context) (core.Batch, error) {
 
 // Sealed says which records of the batch that Next returned last are stored encrypted; those behind its end are not.
 func (r *Reader) Sealed() []bool { return r.sealed }
+
+// entry is the next one, or the one that could not be read before.
+func (r *Reader) entry(ctx context.Context) (shardlog.Entry, error) {
+	if r.holds {
+		r.holds = false
+		return r.held, nil
+	}
+	return r.cursor.Next(ctx)
+}
 
 // Close gives up what the reader holds.
 func (r *Reader) Close() error { return r.cursor.Close() }

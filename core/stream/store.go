@@ -12,6 +12,7 @@ import (
 
 	"github.com/penstock/penstock/core"
 	"github.com/penstock/penstock/core/control"
+	"github.com/penstock/penstock/core/sealing"
 	"github.com/penstock/penstock/core/shardlog"
 )
 
@@ -80,7 +81,8 @@ type Store struct {
 	puts    atomic.Pointer[Puts]
 
 	retention *retention
-	keys      dataKeys
+	ring      *sealing.Ring // nil without master keys
+	keyLimits KeyLimits
 	pinLimits PinLimits
 
 	mu     sync.Mutex // guards what follows

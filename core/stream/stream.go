@@ -16,6 +16,7 @@ type Stream struct {
 	resharding chan struct{} // full while somebody reshards
 	seen       atomic.Pointer[view]
 	meter      meter
+	used       keyUse
 
 	mu      sync.Mutex // guards what follows
 	writers map[core.ShardID]*shardWriter

@@ -61,6 +61,11 @@ func put(t *testing.T, s *Stream, key string, data ...string) []Result {
 	return out
 }
 
+// dataOf is the data of a row.
+func dataOf(b core.Batch, i int) string {
+	return string(b.Rows.Column(core.HiddenColumns).(*array.Binary).Value(i))
+}
+
 // read reads n records of a shard.
 func read(t *testing.T, s *Stream, shard core.ShardID, after core.SequenceNumber, n int) (data []string, seqs []core.SequenceNumber) {
 	t.Helper()

@@ -43,7 +43,7 @@ func newNode(t *testing.T) *node {
 	c, err := control.Open(t.Context(), e, "control", "test", control.Config{})
 	require.NoError(t, err)
 	store := stream.NewStore(e, c, "test")
-	store.SetMasters(masters(t))
+	store.SetMasters(masters(t), stream.KeyLimits{})
 	api, err := kinesisapi.New(t.Context(), store, c, kinesisapi.Config{Delay: -1})
 	require.NoError(t, err)
 	h := httptest.NewServer(awsapi.New(api.Service(), awsapi.Config{Guard: awsapi.Anyone}))

@@ -15,13 +15,14 @@ import (
 
 // The servers that are Go programs: packages at versions.
 const (
-	minioPackage   = "github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c"
-	versityPackage = "github.com/versity/versitygw/cmd/versitygw@v1.8.0"
+	minioPackage    = "github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c"
+	versityPackage  = "github.com/versity/versitygw/cmd/versitygw@v1.8.0"
+	localKMSPackage = "github.com/nsmithuk/local-kms@v0.0.0-20260228092603-2a5e92d09ab6"
 )
 
 // Fetch makes every server ready to start.
 func Fetch(ctx context.Context) error {
-	for _, pkg := range []string{minioPackage, versityPackage} {
+	for _, pkg := range []string{minioPackage, versityPackage, localKMSPackage} {
 		if _, err := install(ctx, pkg); err != nil {
 			return err
 		}

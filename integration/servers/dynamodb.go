@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// moto speaks the APIs of DynamoDB and Kinesis, under an open licence.
+// moto speaks the APIs of DynamoDB, Kinesis and KMS, under an open licence.
 var moto = []string{"moto[dynamodb,server]==5.2.5", "boto3==1.43.11", "botocore==1.43.11"}
 
 // DynamoDB is a server that speaks the DynamoDB API, with its tables in memory.

@@ -1,4 +1,4 @@
-// Package limit holds callers to what Kinesis allows each shard and each consumer in a second. It exists for emulation:
+// Package limit holds callers to what Kinesis allows each shard, each consumer and each operation in a second. It exists for emulation:
 // what a program does when it is throttled can be seen without AWS.
 //
 // The one idea: a bucket for each limit, which fills at the limit's rate and holds one second of it. Whoever finds it

@@ -41,6 +41,7 @@ type Limiter struct {
 	mu        sync.Mutex // guards what follows
 	shards    map[Shard]*shard
 	consumers map[consumerKey]*consumer
+	calls     map[callKey]*bucket
 	sweepAt   int // entries
 }
 
@@ -60,7 +61,7 @@ func New(factor float64) (*Limiter, error) {
 	if !(factor >= least && factor <= most) { // not a number is neither
 		return nil, fmt.Errorf("a factor of limits is %g to %g, not %g: %w", least, most, factor, core.ErrInvalid)
 	}
-	return &Limiter{factor: factor, shards: map[Shard]*shard{}, consumers: map[consumerKey]*consumer{}, sweepAt: firstSweep}, nil
+	return &Limiter{factor: factor, shards: map[Shard]*shard{}, consumers: map[consumerKey]*consumer{}, calls: map[callKey]*bucket{}, sweepAt: firstSweep}, nil
 }
 
 // Write takes one record of so many bytes of key and data, or says that the shard takes no more of them now.

@@ -134,6 +134,50 @@ func TestAConsumerSubscribesToAShardOnceASecond(t *testing.T) {
 	})
 }
 
+// called is how many of n calls are allowed now.
+func called(l *Limiter, operation, stream string, n int) int {
+	took := 0
+	for range n {
+		if _, ok := l.Call(operation, stream); ok {
+			took++
+		}
+	}
+	return took
+}
+
+func TestOperationsAreCalledSoOftenASecond(t *testing.T) {
+	within(t, 1, func(t *testing.T, l *Limiter) {
+		require.Equal(t, 5, called(l, "CreateStream", "a", 20))
+		require.Zero(t, called(l, "CreateStream", "b", 20), "of all streams")
+		require.Equal(t, 10, called(l, "DescribeStream", "a", 20), "another operation has its own")
+		require.Equal(t, 1000, called(l, "ListShards", "a", 2000))
+		require.Equal(t, 1000, called(l, "ListShards", "b", 2000), "of each stream")
+		require.Equal(t, 2000, called(l, "PutRecord", "a", 2000), "is counted by shard")
+		time.Sleep(200 * time.Millisecond)
+		require.Equal(t, 1, called(l, "CreateStream", "a", 20))
+		require.Equal(t, 200, called(l, "ListShards", "a", 2000))
+		time.Sleep(time.Hour)
+		require.Equal(t, 5, called(l, "CreateStream", "a", 20))
+		ofStream, ok := l.Call("CreateStream", "a")
+		require.Equal(t, []bool{false, false}, []bool{ofStream, ok})
+		called(l, "ListStreamConsumers", "a", 5)
+		ofStream, ok = l.Call("ListStreamConsumers", "a")
+		require.Equal(t, []bool{true, false}, []bool{ofStream, ok})
+		for i := range 10_000 { // names that anybody makes up
+			called(l, "ListShards", fmt.Sprint(i), 1)
+			time.Sleep(time.Millisecond)
+		}
+		require.LessOrEqual(t, l.entries(), 2*firstSweep)
+	})
+	within(t, 0.1, func(t *testing.T, l *Limiter) {
+		require.Equal(t, 1, called(l, "DescribeLimits", "", 20))
+		time.Sleep(9 * time.Second)
+		require.Zero(t, called(l, "DescribeLimits", "", 20))
+		time.Sleep(time.Second + time.Millisecond)
+		require.Equal(t, 1, called(l, "DescribeLimits", "", 20))
+	})
+}
+
 func TestAFactorChangesEveryLimit(t *testing.T) {
 	within(t, 0.1, func(t *testing.T, l *Limiter) {
 		require.Equal(t, 100, written(l, first, 1500, 10))
@@ -174,6 +218,7 @@ func TestWithoutALimiterThereAreNoLimits(t *testing.T) {
 	t.Parallel()
 	var l *Limiter
 	require.Equal(t, 5000, written(l, first, 5000, 1<<20))
+	require.Equal(t, 100, called(l, "CreateStream", "a", 100))
 	for range 100 {
 		require.NoError(t, l.Read(first))
 		l.Took(first, 10<<20)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/penstock/penstock/core"
 )
@@ -112,20 +113,32 @@ func (e *Expr) add(s string) error {
 
 // checkPath refuses literals that would lead out of the destination, or into the folder of the manifests.
 func (e *Expr) checkPath() error {
-	out := e.Eval(Values{Time: time.Unix(0, 0), Random: "x"})
-	if strings.HasPrefix(out, "_penstock") {
-		return fmt.Errorf("begins with _penstock, which is kept for manifests; choose another name: %w", core.ErrInvalid)
+	out := e.eval(Values{Time: time.Unix(0, 0), Random: "x"})
+	if reserved(out) || e.couldBeOurs() {
+		return fmt.Errorf("begins with _penstock, or could, which is kept for manifests; choose another name: %w", core.ErrInvalid)
 	}
-	if strings.ContainsAny(out, "\\\x00") || strings.ContainsFunc(out, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-		return fmt.Errorf("has a backslash or control character; use / between folders: %w", core.ErrInvalid)
+	if !utf8.ValidString(out) || strings.Contains(out, `\`) || strings.ContainsFunc(out, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		return fmt.Errorf("has a backslash or control character, or is not UTF-8; use / between folders: %w", core.ErrInvalid)
+	}
+	if len(out) > maxLength {
+		return fmt.Errorf("is longer than %d bytes without the keys: %w", maxLength, core.ErrInvalid)
 	}
 	segments := strings.Split(out, "/")
 	for i, seg := range segments {
+		if most := map[bool]int{true: maxTail, false: maxFolder}[i == len(segments)-1]; len(seg) > most {
+			return fmt.Errorf("has a folder of more than %d bytes, or ends in more than %d for a file's name to begin with: %w", maxFolder, maxTail, core.ErrInvalid)
+		}
 		if seg == "." || seg == ".." || seg == "" && i < len(segments)-1 {
 			return fmt.Errorf("has an empty, . or .. folder; write it relative and without them: %w", core.ErrInvalid)
 		}
 	}
 	return nil
+}
+
+// couldBeOurs reports whether a key could make the reserved folder of what stands before it.
+func (e *Expr) couldBeOurs() bool {
+	begin := e.Literal()
+	return begin != "" && len(begin) < len(ours) && strings.EqualFold(begin, ours[:len(begin)]) && len(e.parts) > 1 && e.parts[1].kind != timestamp
 }
 
 // Keys are the partition keys that the expression names, in order of appearance.
@@ -144,6 +157,14 @@ func (e *Expr) Unit() time.Duration { return e.unit }
 
 // Eval is the prefix for v.
 func (e *Expr) Eval(v Values) string {
+	out := e.eval(v)
+	if reserved(out) { // keys that meet made it
+		out = "%5F" + out[1:]
+	}
+	return bounded(out)
+}
+
+func (e *Expr) eval(v Values) string {
 	var b strings.Builder
 	for _, p := range e.parts {
 		switch p.kind {

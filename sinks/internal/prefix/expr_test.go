@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 
@@ -81,6 +82,12 @@ func TestWrongExpressionsSayWhereAndTheCure(t *testing.T) {
 		"climbs by a time": {"a/./!{timestamp:yyyy}", ".. folder"},
 		"absolute":         {"/a/", "relative"},
 		"our folder":       {"_penstock/", "kept for manifests"},
+		"it in capitals":   {"_PenStock/", "kept for manifests"},
+		"it, by a key":     {"_!{partitionKeyFromQuery:k}/", "kept for manifests"},
+		"it, by chance":    {"_penstoc!{firehose:random-string}/", "kept for manifests"},
+		"a long folder":    {strings.Repeat("a", 201) + "/", "more than 200"},
+		"a long name":      {"a/" + strings.Repeat("a", 101), "more than 100"},
+		"long without":     {strings.Repeat("abcd/", 103), "longer than 512"},
 		"an error's type":  {"!{firehose:error-output-type}/", "dead letters"},
 		"a backslash":      {`a\b`, "backslash"},
 		"too long":         {strings.Repeat("a", 2000), "at most"},
@@ -94,19 +101,65 @@ func TestWrongExpressionsSayWhereAndTheCure(t *testing.T) {
 	}
 }
 
+// inside checks that a prefix leads to a folder of the destination that is not ours, and that every store takes it.
+func inside(t *testing.T, got string) {
+	t.Helper()
+	segments := strings.Split(got, "/")
+	for _, seg := range segments {
+		require.NotContains(t, []string{".", ".."}, seg, got)
+		require.LessOrEqual(t, len(seg), 200, got)
+	}
+	require.LessOrEqual(t, len(segments[len(segments)-1]), 100, got)
+	require.False(t, strings.HasPrefix(got, "/"), got)
+	require.NotContains(t, got, "//")
+	require.NotContains(t, got, `\`)
+	require.False(t, strings.ContainsFunc(got, func(r rune) bool { return r < ' ' || r == 0x7f }), "%q", got)
+	require.True(t, utf8.ValidString(got), "%q", got)
+	require.False(t, strings.HasPrefix(strings.ToLower(got), "_penstock"), got)
+	require.LessOrEqual(t, len(got), 800)
+}
+
+func TestPiecesThatMeetStayInside(t *testing.T) {
+	long := strings.Repeat("ü", 100)
+	for name, c := range map[string]struct{ expr, one, two, want string }{
+		"our folder, by a key":        {"!{partitionKeyFromQuery:1}!{partitionKeyFromQuery:2}/tmp/", "_", "penstock", "%5Fpenstock/tmp/"},
+		"our folder, by two":          {"!{partitionKeyFromQuery:1}!{partitionKeyFromQuery:2}/", "_pen", "stock", "%5Fpenstock/"},
+		"our folder, in capitals":     {"!{partitionKeyFromQuery:1}/", "_PENSTOCK", "", "%5FPENSTOCK/"},
+		"our folder, by all of these": {"!{timestamp:'_'}!{partitionKeyFromQuery:1}!{partitionKeyFromQuery:2}/", "Pen", "Stock", "%5FPenStock/"},
+		"dots, by two":                {"a/!{partitionKeyFromQuery:1}!{partitionKeyFromQuery:2}/", ".", ".", "a/%2E%2E/"},
+		"a dot behind a dot":          {"a/.!{partitionKeyFromQuery:1}/", ".", "", "a/.%2E/"},
+		"a long folder":               {"!{partitionKeyFromQuery:1}!{partitionKeyFromQuery:2}/x", long, long, ""},
+		"a long beginning of a name":  {"x/!{partitionKeyFromQuery:1}", long, "", ""},
+		"many long folders":           {strings.Repeat("!{partitionKeyFromQuery:1}/", 15), long, "", ""},
+		"many behind a long literal":  {strings.Repeat("abcdefghi/", 20) + strings.Repeat("!{partitionKeyFromQuery:1}/", 10), long, "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e, err := prefix.Parse(c.expr)
+			require.NoError(t, err)
+			got := e.Eval(prefix.Values{Keys: map[string]*string{"1": &c.one, "2": &c.two}})
+			inside(t, got)
+			require.True(t, strings.HasPrefix(got, e.Literal()), "%s of %s", got, e.Literal())
+			if c.want != "" {
+				require.Equal(t, c.want, got)
+			}
+			other := c.one + "x"
+			require.NotEqual(t, got, e.Eval(prefix.Values{Keys: map[string]*string{"1": &other, "2": &c.two}}), "others stay others")
+		})
+	}
+}
+
 func FuzzParsedPrefixesStayInside(f *testing.F) {
-	f.Add("dt=!{timestamp:yyyy}/!{partitionKeyFromQuery:k}/", "../x")
-	f.Add("!{partitionKeyFromQuery:k}", "_penstock/")
-	f.Fuzz(func(t *testing.T, expr, key string) {
+	f.Add("dt=!{timestamp:yyyy}/!{partitionKeyFromQuery:k}/", "../x", "")
+	f.Add("!{partitionKeyFromQuery:k}", "_penstock/", "")
+	f.Add("_!{partitionKeyFromQuery:k}/!{partitionKeyFromQuery:l}/", "penstock", "tmp")
+	f.Add("!{partitionKeyFromQuery:k}!{partitionKeyFromQuery:l}", "..", "..")
+	f.Fuzz(func(t *testing.T, expr, k, l string) {
 		e, err := prefix.Parse(expr)
 		if err != nil {
 			return
 		}
-		got := e.Eval(prefix.Values{Time: time.Unix(0, 0), Keys: map[string]*string{"k": &key, "": &key}, Random: "r"})
-		for _, seg := range strings.Split(got, "/") {
-			require.NotEqual(t, "..", seg)
-		}
-		require.False(t, strings.HasPrefix(got, "/"), got)
-		require.False(t, strings.HasPrefix(got, "_penstock"), got)
+		got := e.Eval(prefix.Values{Time: time.Unix(0, 0), Keys: map[string]*string{"k": &k, "l": &l, "": &k}, Random: "r"})
+		inside(t, got)
+		require.True(t, strings.HasPrefix(got, e.Literal()), "%s of %s", got, e.Literal())
 	})
 }
