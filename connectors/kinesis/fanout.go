@@ -203,6 +203,9 @@ func (r *subscriber) open(ctx context.Context, at types.StartingPosition) error 
 	out, err := client.SubscribeToShard(alive, &kinesis.SubscribeToShardInput{ConsumerARN: &consumer, ShardId: &shard, StartingPosition: &at})
 	if err != nil {
 		stop()
+		if ctx.Err() == nil && code(err) == "" && !late.Stop() {
+			return fmt.Errorf("the subscription does not begin: the server does not answer, or leaves out the initial response, and can only be polled: %w", err)
+		}
 		return err
 	}
 	r.stream, r.stop = out.GetStream(), stop

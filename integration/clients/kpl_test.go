@@ -57,7 +57,7 @@ func (j javas) run(t *testing.T, program string, args ...string) {
 }
 
 // TestKPL puts with the Kinesis Producer Library, whose native process speaks HTTPS alone, and reads as the Kinesis Client
-// Library does.
+// Library does, and with a pipeline.
 func TestKPL(t *testing.T) {
 	t.Parallel()
 	servers.Need(t, "Kinesis Producer Library")
@@ -89,6 +89,7 @@ func TestKPL(t *testing.T) {
 		u := userTally{inTurn: name == "in-turn"}
 		u.check(t, records, lines(t, filepath.Join(puts, name)), lines(t, filepath.Join(read, name)))
 		t.Logf("campaign=kpl stream=%s user_records=%d aggregated=%d in_records=%d tried_again=%d metrics=%d missing=0 extra=0", name, len(records), u.aggregated, u.stored, u.again, data)
+		delivers(t, server, key, name, records)
 	}
 }
 
