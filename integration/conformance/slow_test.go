@@ -57,7 +57,8 @@ func (b *beset) p99(t *testing.T) time.Duration {
 }
 
 // compare compares puts without and with n attackers that go on until their context ends, once all have said to be ready:
-// the best rounds of both.
+// the lower quartile of the rounds of both. On a machine that is busy with other things it may say more than there is, in
+// either direction.
 func (b *beset) compare(t *testing.T, n int, attacker func(ctx context.Context, ready func())) {
 	t.Helper()
 	_, rounds, timed := sockets(t)
@@ -79,7 +80,9 @@ func (b *beset) compare(t *testing.T, n int, attacker func(ctx context.Context, 
 	}
 	t.Logf("p99 without: %s", before)
 	t.Logf("p99 with:    %s", meanwhile)
-	with, without := slices.Min(meanwhile), slices.Min(before) // other programs can only make it longer
+	slices.Sort(before)
+	slices.Sort(meanwhile)
+	with, without := meanwhile[rounds/4], before[rounds/4] // other programs make most rounds longer; the best one is luck
 	t.Logf("rounds=%d p99_without=%s p99_with=%s ratio=%.2f", rounds, without, with, float64(with)/float64(without))
 	if timed {
 		require.Less(t, with, 2*without)
