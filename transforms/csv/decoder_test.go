@@ -115,18 +115,19 @@ func TestRowsAreDecoded(t *testing.T) {
 func TestBadRecordsAreRefusedWholeAndAlone(t *testing.T) {
 	d := open(t, `{header: true}`)
 	records := []string{
-		"a,b\n1,2", "", "a,b\n1", "a,b\n1,2\n3", "a,b\n1,\"x", "a,b\n1,\"x\"y", "a,b\n1,\xff", "\n", "a,b\n3,4",
+		"a,b\n1,2", "", "a,b\n1", "a,b\n1,2\n3", "a,b\n1,\"x", "a,b\n1,\"x\"y", "a,b\n1,\xff", "a\xff\n1", "\n", "a,b\n3,4",
 	}
 	got := decodetest.Decode(t, d, decodetest.Widen(t, d, nil, records...), records...)
 	require.Equal(t, []string{"a=1 b=2", "a=3 b=4"}, got.Rows)
 	require.Equal(t, []string{
 		"1 empty: byte 0: the record is empty: with header: true it begins with the names of the columns",
-		"2 field_count: byte 4: a row has 1 fields, want 2",
-		"3 field_count: byte 8: a row has 1 fields, want 2",
-		"4 bad_csv: byte 6: a quote is not closed",
-		"5 bad_csv: byte 9: a delimiter is missing after a closed quote",
-		"6 bad_utf8: byte 6: the record is not UTF-8",
-		"7 empty: byte 0: the record is empty: with header: true it begins with the names of the columns",
+		"2 field_count: byte 0: a row has 1 fields, want 2",
+		"3 field_count: byte 4: a row has 1 fields, want 2",
+		"4 bad_csv: byte 2: a quote is not closed",
+		"5 bad_csv: byte 5: a delimiter is missing after a closed quote",
+		"6 bad_utf8: byte 2: the record is not UTF-8",
+		"7 bad_utf8: byte 1 of the header: the record is not UTF-8",
+		"8 empty: byte 0: the record is empty: with header: true it begins with the names of the columns",
 	}, got.Refused)
 }
 

@@ -25,5 +25,5 @@ func ExampleNew() {
 	// Output:
 	// {"id":1,"name":"Ann, Lee"}
 	// {"id":2,"name":null}
-	// field_count: byte 8: a row has 1 fields, want 2
+	// field_count: byte 0: a row has 1 fields, want 2
 }

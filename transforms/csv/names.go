@@ -22,8 +22,25 @@ func newReader(d dialect) *reader {
 	return &reader{scanner: scanner{dialect: d}, names: append([]string(nil), d.columns...), want: len(d.columns)}
 }
 
-// read splits the rows of a record.
+// read splits the rows of a record. Where an error is counts from behind the header: of a file that stands before every
+// record, and is none of the line.
 func (r *reader) read(b []byte) *syntaxError {
+	err := r.readRows(b)
+	if err == nil || !r.dialect.header {
+		return err
+	}
+	r.i, r.fields, r.ends, r.starts = 0, r.fields[:0], r.ends[:0], r.starts[:0]
+	switch ok, herr := r.row(); {
+	case !ok && herr == nil: // there is none
+	case herr != nil || err.offset < r.i:
+		err.of = " of the header"
+	default:
+		err.offset -= r.i
+	}
+	return err
+}
+
+func (r *reader) readRows(b []byte) *syntaxError {
 	if err := r.begin(b); err != nil {
 		return err
 	}
@@ -43,12 +60,12 @@ func (r *reader) read(b []byte) *syntaxError {
 			break
 		}
 		if got := len(r.fields) - before; got < r.want {
-			return &syntaxError{"field_count", r.starts[len(r.starts)-1], "a row has " + strconv.Itoa(got) + " fields, want " + strconv.Itoa(r.want)}
+			return refuse("field_count", r.starts[len(r.starts)-1], "a row has "+strconv.Itoa(got)+" fields, want "+strconv.Itoa(r.want))
 		}
 		n++
 	}
 	if n == 0 && !r.dialect.header {
-		return &syntaxError{"empty", 0, "the record is empty"}
+		return refuse("empty", 0, "the record is empty")
 	}
 	return nil
 }
@@ -66,7 +83,7 @@ func (r *reader) readHeader() *syntaxError {
 		return err
 	}
 	if !ok {
-		return &syntaxError{"empty", 0, "the record is empty: with header: true it begins with the names of the columns"}
+		return refuse("empty", 0, "the record is empty: with header: true it begins with the names of the columns")
 	}
 	r.names, r.want = r.names[:0], len(r.fields)
 	r.turn++

@@ -10,10 +10,15 @@ import (
 type syntaxError struct {
 	code   string
 	offset int
+	of     string // what offset counts in, where it is not the rows
 	what   string
 }
 
-func (e *syntaxError) Error() string { return fmt.Sprintf("byte %d: %s", e.offset, e.what) }
+func (e *syntaxError) Error() string { return fmt.Sprintf("byte %d%s: %s", e.offset, e.of, e.what) }
+
+func refuse(code string, offset int, what string) *syntaxError {
+	return &syntaxError{code: code, offset: offset, what: what}
+}
 
 // field is one field of a row.
 type field struct {
@@ -45,7 +50,7 @@ func (s *scanner) begin(b []byte) *syntaxError {
 		for r, n := utf8.DecodeRune(b); r != utf8.RuneError || n != 1; r, n = utf8.DecodeRune(b[i:]) {
 			i += n
 		}
-		return &syntaxError{"bad_utf8", i, "the record is not UTF-8"}
+		return refuse("bad_utf8", i, "the record is not UTF-8")
 	}
 	return nil
 }
@@ -99,7 +104,7 @@ func (s *scanner) quoted() (more bool, err *syntaxError) {
 	for {
 		j := bytes.IndexByte(s.b[i:], s.quote)
 		if j < 0 {
-			return false, &syntaxError{"bad_csv", start - 1, "a quote is not closed"}
+			return false, refuse("bad_csv", start-1, "a quote is not closed")
 		}
 		i += j
 		if i+1 == len(s.b) || s.b[i+1] != s.quote {
@@ -120,7 +125,7 @@ func (s *scanner) quoted() (more bool, err *syntaxError) {
 		s.i = min(i+2, len(s.b))
 		return false, nil
 	}
-	return false, &syntaxError{"bad_csv", i, "a delimiter is missing after a closed quote"}
+	return false, refuse("bad_csv", i, "a delimiter is missing after a closed quote")
 }
 
 // value is what a field holds. It stands until buf is used again.
