@@ -16,6 +16,7 @@ type DeadLetter struct {
 	Source      string              `json:"source"`
 	Shard       core.ShardID        `json:"shard"`
 	Seq         core.SequenceNumber `json:"seq"`
+	Path        string              `json:"path,omitempty"` // of the file that the record was read from; Seq is its byte there
 	Ord         int32               `json:"ord"`
 	Stage       string              `json:"stage"`
 	Code        string              `json:"code"`

@@ -12,6 +12,7 @@ import (
 type Events struct {
 	Lease      func(shard core.ShardID, state string)                             // held, lost, released
 	Schema     func(version int64, columns int)                                   // a new schema was committed
+	Noticed    func(what string)                                                  // something of the source that people should know
 	Advice     func(what string)                                                  // the decoder's, on the first records
 	Absent     func(columns []Absent)                                             // columns that the pipeline names, and no record had yet: they are null
 	Futile     func(rows int64, first Refusal)                                    // every row so far was refused at one place for one reason; once
@@ -45,6 +46,13 @@ func (e *Events) schema(version int64, columns int) {
 func (e *Events) futile(rows int64, first Refusal) {
 	if e.Futile != nil {
 		e.Futile(rows, first)
+	}
+}
+
+// Notice tells of something of the source that people should know. e may be nil.
+func (e *Events) Notice(what string) {
+	if e != nil && e.Noticed != nil {
+		e.Noticed(what)
 	}
 }
 
@@ -145,6 +153,7 @@ func Join(list ...*Events) *Events {
 		Schema:     func(v int64, n int) { each(list, func(e *Events) { e.schema(v, n) }) },
 		Refused:    func(err error) { each(list, func(e *Events) { e.refused(err) }) },
 		Futile:     func(n int64, r Refusal) { each(list, func(e *Events) { e.futile(n, r) }) },
+		Noticed:    func(what string) { each(list, func(e *Events) { e.Notice(what) }) },
 		Advice:     func(what string) { each(list, func(e *Events) { e.advice(what) }) },
 		Absent:     func(c []Absent) { each(list, func(e *Events) { e.absent(c) }) },
 		Asked:      func(s core.ShardID) { each(list, func(e *Events) { e.asked(s) }) },

@@ -140,7 +140,7 @@ func (w *Worker) putRejects(ctx context.Context, plan Plan) error {
 				}
 			}
 			found += len(o.verdicts.Refused)
-			return w.putLetters(ctx, plan, w.cfg.Program.letters(plan.Pipeline, plan.Incarnation, s.Source, raw, o))
+			return w.putLetters(ctx, plan, w.letters(w.cfg.Program, plan.Incarnation, s.Source, raw, o))
 		})
 		if err != nil {
 			return fmt.Errorf("send on the rows that the destination refused: %w", err)

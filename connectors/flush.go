@@ -236,7 +236,7 @@ func stageRows(ctx context.Context, w *Worker, st Staging, s *PlanSpan, raw core
 	if c.Strays > 0 {
 		w.cfg.Events.strays(raw.Shard, c.Strays)
 	}
-	return o.bound.program.letters(w.cfg.Pipeline, w.incarnation, s.Source, raw, o), nil
+	return w.letters(o.bound.program, w.incarnation, s.Source, raw, o), nil
 }
 
 // full is the reason to close the flush now, or empty.

@@ -77,8 +77,8 @@ func (p *planner) skip(ctx context.Context, at place, shard core.ShardID, gap Ga
 	}
 }
 
-// lose closes an open plan as lost: its spans are gaps, and the checkpoints move past them. It returns what was lost;
-// nothing, where the plan was done meanwhile.
+// lose closes an open plan as lost: its spans are gaps, and the checkpoints move past them. Those that the source of files
+// still has are read again into another plan. It returns what was lost; nothing, where the plan was done meanwhile.
 func (p *planner) lose(ctx context.Context, number int64) ([]Loss, error) {
 	var before Plan
 	for {
@@ -100,10 +100,15 @@ func (p *planner) lose(ctx context.Context, number int64) ([]Loss, error) {
 			if err != nil {
 				return nil, err
 			}
+			t.Checks = append(t.Checks, control.Check{Key: srow.Key, Version: srow.Version})
+			if p.has(ctx, span) {
+				prog.OpenPlan = 0
+				t.Writes = append(t.Writes, jsonRow(srow.Key, prog))
+				continue
+			}
 			gap := Gap{From: span.From, Through: span.Through, Records: span.Counts.sub(prog.Carried).Records, Plan: number}
 			prog.lose(gap)
 			prog.OpenPlan, prog.Ended = 0, span.End
-			t.Checks = append(t.Checks, control.Check{Key: srow.Key, Version: srow.Version})
 			t.Writes = append(t.Writes, jsonRow(srow.Key, prog))
 			out = append(out, Loss{span.Source, span.Shard, gap})
 		}
@@ -114,6 +119,20 @@ func (p *planner) lose(ctx context.Context, number int64) ([]Loss, error) {
 			return nil, fmt.Errorf("close plan %d as lost: %w", number, err)
 		}
 	}
+}
+
+// has reports whether the records of a span are there although others of its plan are gone. It is asked only where shards
+// go one by one and for good, as files do; the records of streams that an open plan kept are past their time as well.
+func (p *planner) has(ctx context.Context, span PlanSpan) bool {
+	source, ok := p.source.(Expiring)
+	if _, notes := p.source.(Noting); !ok || !notes {
+		return false
+	}
+	r, err := source.Reread(ctx, span.Shard, span.From)
+	if err != nil {
+		return false
+	}
+	return r.Close() == nil
 }
 
 // lossesOf are the gaps that a plan became.
@@ -225,7 +244,8 @@ func (s *session) vanished(ctx context.Context, listed map[core.ShardID]bool, pr
 		if listed[id] || p.Ended || s.shard[id] != nil {
 			continue
 		}
-		if _, err := source.Gap(ctx, id, p.Checkpoint); !errors.Is(err, shardlog.ErrTrimmed) {
+		gap, err := source.Gap(ctx, id, p.Checkpoint)
+		if !errors.Is(err, shardlog.ErrTrimmed) {
 			if err != nil {
 				return fmt.Errorf("find what is gone of %s: %w", id, err)
 			}
@@ -240,7 +260,7 @@ func (s *session) vanished(ctx context.Context, listed map[core.ShardID]bool, pr
 		}
 		s.shard[id] = r
 		if more {
-			if err := s.lost(ctx, r, Gap{From: r.place.from}, true); err != nil {
+			if err := s.lost(ctx, r, Gap{From: r.place.from, Why: gap.Why}, true); err != nil {
 				return err
 			}
 		}

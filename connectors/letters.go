@@ -15,6 +15,18 @@ func rawData(raw core.Batch) *array.Binary {
 	return raw.Rows.Column(core.HiddenColumns).(*array.Binary)
 }
 
+// letters are the dead letters of what became of raw, with where these were read.
+func (w *Worker) letters(p *Program, incarnation, source string, raw core.Batch, o outcome) []DeadLetter {
+	out := p.letters(w.cfg.Pipeline, incarnation, source, raw, o)
+	if placing, ok := w.cfg.Source.(Placing); ok && len(out) > 0 {
+		path := placing.Place(raw.Shard)
+		for i := range out {
+			out[i].Path = path
+		}
+	}
+	return out
+}
+
 // letterRawBytes bounds what the letters of one record hold of it, beyond the first: it may have many rows, and each a letter.
 const letterRawBytes = 1 << 20
 

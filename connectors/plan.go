@@ -52,10 +52,14 @@ type Gap struct {
 	Through core.SequenceNumber `json:"through"`        // included; empty is the end of a shard that is gone
 	Records int64               `json:"records"`        // 0 where it is not known
 	Plan    int64               `json:"plan,omitempty"` // the open plan that they were part of
+	Why     string              `json:"why,omitempty"`  // where it was not their age
 }
 
 func (g Gap) String() string {
 	what, number := "were past their retention before they were read", "a number that is not known"
+	if g.Why != "" {
+		what = g.Why
+	}
 	if g.Plan != 0 {
 		what = fmt.Sprintf("went before plan %d of them was carried out", g.Plan)
 	}

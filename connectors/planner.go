@@ -68,6 +68,9 @@ func (p *planner) commit(ctx context.Context, plan Plan, held map[core.ShardID]*
 		if e, ok := p.source.(Pinner); ok {
 			t.Writes = append(t.Writes, e.Pin(p.keys.pin(p.incarnation, plan.Number), plan.Spans))
 		}
+		if err := p.note(ctx, &t, plan.Spans); err != nil {
+			return err
+		}
 		for _, span := range plan.Spans {
 			row, prog, err := p.guard(ctx, &t, span, held[span.Shard])
 			if err != nil {
@@ -84,6 +87,17 @@ func (p *planner) commit(ctx context.Context, plan Plan, held map[core.ShardID]*
 			return fmt.Errorf("commit plan %d: %w", plan.Number, err)
 		}
 	}
+}
+
+// note adds to t what the source keeps of spans.
+func (p *planner) note(ctx context.Context, t *control.Txn, spans []PlanSpan) error {
+	n, ok := p.source.(Noting)
+	if !ok {
+		return nil
+	}
+	notes, err := n.Note(ctx, spans)
+	t.Writes = append(t.Writes, notes...)
+	return err
 }
 
 // guard adds to t the checks that a span may be planned by the holder of l, and returns the shard's row.
@@ -112,6 +126,9 @@ func (p *planner) guard(ctx context.Context, t *control.Txn, span PlanSpan, l *l
 func (p *planner) carry(ctx context.Context, spans []PlanSpan, held map[core.ShardID]*lease.Lease) error {
 	for {
 		var t control.Txn
+		if err := p.note(ctx, &t, spans); err != nil {
+			return err
+		}
 		for _, span := range spans {
 			row, prog, err := p.guard(ctx, &t, span, held[span.Shard])
 			if err != nil {

@@ -51,7 +51,23 @@ type Source interface {
 	Close() error
 }
 
-// Expiring is the optional capability of a source whose records go with time. What its readers answer with
+// Noting is the optional capability of a source that keeps rows of its own of what was planned. Its shards begin where
+// they begin, however much of them is gone.
+type Noting interface {
+	// Note is what is written with the plan of spans, or with the move of their checkpoints.
+	Note(ctx context.Context, spans []PlanSpan) ([]control.Write, error)
+}
+
+// Placing is the optional capability of a source whose records are found by other means than their shard's name.
+type Placing interface {
+	// Place says, for people, where the records of a shard are: the path of a file.
+	Place(shard core.ShardID) string
+}
+
+// SourceRows is where the rows begin that a source keeps of its own for a pipeline, until that is reset.
+func SourceRows(pipeline string) string { return pipelinePrefix(pipeline) + "files/" }
+
+// Expiring is the optional capability of a source whose records may go. What its readers answer with
 // core/shardlog.ErrTrimmed is then counted as lost, and the reading goes on.
 type Expiring interface {
 	// Reread is Read of records that were read before: those that have expired since are read as long as they are stored.
@@ -59,7 +75,7 @@ type Expiring interface {
 	// core/shardlog.ErrTrimmed. It need not notice that others before those that are there went: who rereads counts.
 	Reread(ctx context.Context, shard core.ShardID, after core.SequenceNumber) (Reader, error)
 	// Gap is what of the records after a sequence number nobody can read any more; its Through is empty where there is
-	// none. core/shardlog.ErrTrimmed says that the whole shard is gone.
+	// none. core/shardlog.ErrTrimmed says that the whole shard is gone; the gap may say why.
 	Gap(ctx context.Context, shard core.ShardID, after core.SequenceNumber) (Gap, error)
 }
 

@@ -142,6 +142,11 @@ func Reset(ctx context.Context, store lease.Store, pipeline string) error {
 	if err != nil {
 		return err
 	}
+	kept, err := store.List(ctx, SourceRows(pipeline))
+	if err != nil {
+		return err
+	}
+	old = append(old, kept...)
 	t := control.Txn{Checks: []control.Check{{Key: k.state(), Version: row.Version}}}
 	t.Writes = append(t.Writes, control.Write{Key: k.state()})
 	for _, r := range old {

@@ -51,7 +51,20 @@ func (s *session) sync(reading, writing context.Context) error {
 			}
 		}
 	}
+	s.forget(writing, listed, progress)
 	return s.vanished(writing, listed, progress)
+}
+
+// forget gives up the shards that were read to their ends and are not listed any more: a source whose shards come and go
+// would have ever more of them.
+func (s *session) forget(ctx context.Context, listed map[core.ShardID]bool, progress map[core.ShardID]Progress) {
+	for id, r := range s.shard {
+		if !listed[id] && !r.live && progress[id].Ended && progress[id].OpenPlan == 0 {
+			s.release(ctx, id, r.lease)
+			delete(s.shard, id)
+			delete(s.known, id)
+		}
+	}
 }
 
 // takeTips remembers, once, where each shard ends now: how far a run until caught up has to go.
@@ -116,6 +129,9 @@ func (s *session) crowded() bool {
 // there are made some at a time.
 func (w *Worker) register(ctx context.Context, shards []Shard) (map[core.ShardID]Progress, error) {
 	_, expires := w.cfg.Source.(Expiring)
+	if _, notes := w.cfg.Source.(Noting); notes {
+		expires = false
+	}
 	for {
 		have, err := w.progress(ctx)
 		if err != nil {

@@ -48,7 +48,7 @@ func (r *Registry) scratchFiles(ctx context.Context, s *Spec, cfg file.Config) (
 	if err != nil {
 		return nil, err
 	}
-	return file.New(cfg, framing(d), control.NewScratch(), s.Name)
+	return file.New(cfg, framing(d), control.NewScratch(), s.Name, nil)
 }
 
 // waits reports whether a reader at the end of a shard waits although it was not asked to follow.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/connectors"
+	"github.com/penstock/penstock/connectors/file"
 	"github.com/penstock/penstock/core"
 	"github.com/penstock/penstock/core/shardlog"
 	"github.com/penstock/penstock/core/stream"
@@ -18,6 +19,7 @@ type ShardProgress struct {
 	Last    core.SequenceNumber `json:"last"`              // of the shard's last record; empty where it has none, or is not of this node
 	Lag     connectors.Duration `json:"lag"`               // age of the first record after the checkpoint; 0 where there is none
 	Problem string              `json:"problem,omitempty"` // why Lag is not known
+	File    *file.Left          `json:"file,omitempty"`    // of a shard that is a file: what is left of it, in place of Lag
 }
 
 // Progress is how far the pipeline's present incarnation got in each shard.
@@ -34,9 +36,17 @@ func (n *Node) Progress(ctx context.Context, pipeline string) ([]ShardProgress, 
 	for _, i := range infos {
 		streams[i.ID] = i.Name
 	}
+	files, err := file.Lefts(ctx, n.Control, pipeline)
+	if err != nil {
+		return nil, err
+	}
 	out := make([]ShardProgress, len(all))
 	for i, p := range all {
 		out[i].Progress = p
+		if left, ok := files[p.Shard]; ok {
+			out[i].File = &left
+			continue
+		}
 		name, ok := streams[p.Source]
 		if !ok {
 			out[i].Problem = "not a stream of this node"

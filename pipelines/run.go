@@ -227,7 +227,7 @@ func (n *Node) source(ctx context.Context, s *Spec, program *connectors.Program,
 	case s.Source.File != nil && s.Source.File.IsStdin():
 		return n.openStdin(ctx, s, framing(program.Decoder), opts.Stdin)
 	case s.Source.File != nil:
-		return file.New(*s.Source.File, framing(program.Decoder), n.Control, s.Name)
+		return file.New(*s.Source.File, framing(program.Decoder), n.Control, s.Name, opts.Events.Notice)
 	case s.Source.Generate != nil:
 		g, err := generator.New(*s.Source.Generate)
 		if err != nil {

@@ -22,7 +22,8 @@ func (c *csvRows) next(t *text) ([]byte, int64, error) {
 		}
 		line, err := t.line()
 		if err != nil {
-			if errors.Is(err, io.EOF) && !t.follow && len(c.buf) > 0 { // the quotes are never closed: for the decoder to say
+			if errors.Is(err, io.EOF) && len(c.buf) > 0 && t.ends() { // the quotes are never closed: for the decoder to say
+				t.cut = true
 				return c.take(nil), c.at, nil
 			}
 			return nil, c.at, err

@@ -109,7 +109,7 @@ func TestRecordsAreReadOnFromAny(t *testing.T) {
 			write(t, file, c.text)
 			want, places := split(t, strings.NewReader(c.text), c.format, c.framing)
 			require.Len(t, want, 300)
-			s, err := New(Config{Paths: []string{file}, Format: c.format}, c.framing, table(t), "p")
+			s, err := New(Config{Paths: []string{file}, Format: c.format}, c.framing, table(t), "p", nil)
 			require.NoError(t, err)
 			shards, err := s.Shards(t.Context())
 			require.NoError(t, err)
@@ -143,7 +143,7 @@ func TestAGrownFileGoesOn(t *testing.T) {
 	} {
 		file, store := filepath.Join(t.TempDir(), "a"), table(t)
 		open := func(store *control.Store) *Source {
-			s, err := New(Config{Paths: []string{file}, Format: c.format}, c.framing, store, "p")
+			s, err := New(Config{Paths: []string{file}, Format: c.format}, c.framing, store, "p", nil)
 			require.NoError(t, err)
 			return s
 		}
@@ -157,7 +157,7 @@ func TestAGrownFileGoesOn(t *testing.T) {
 func TestAFollowedCSVFileIsReadAsItGrows(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "a.csv")
 	write(t, name, "a,")
-	s, err := New(Config{Paths: []string{name}, Follow: true}, withHeader(rfc4180), table(t), "p")
+	s, err := New(Config{Paths: []string{name}, Follow: true}, withHeader(rfc4180), table(t), "p", nil)
 	require.NoError(t, err)
 	shards, err := s.Shards(t.Context())
 	require.NoError(t, err)
@@ -278,14 +278,13 @@ func BenchmarkRead(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(int64(len(c.text)))
 			b.ReportAllocs()
-			hash, n, err := hashPrefix(file, prefixBytes)
+			source, err := New(Config{Paths: []string{file}, Format: c.format}, c.framing, control.NewScratch(), "p", nil)
+			require.NoError(b, err)
+			shards, err := source.Shards(b.Context())
 			require.NoError(b, err)
 			for b.Loop() {
-				r := &reader{
-					shard: "file-0123456789abcdef-0", run: run{catalogued: catalogued{Path: file, Prefix: n, Hash: hash}, to: int64(len(c.text))},
-					text: text{name: file}, split: splitterOf(c.format, c.framing),
-				}
-				require.NoError(b, r.open(headed(c.format, c.framing)))
+				r, err := source.Read(b.Context(), shards[0].ID, "")
+				require.NoError(b, err)
 				rows := int64(0)
 				for {
 					batch, err := r.Next(b.Context())

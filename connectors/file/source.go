@@ -2,20 +2,20 @@ package file
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
+	"io"
 	"os"
 	"path/filepath"
-	"slices"
-	"strconv"
 	"sync"
-
-	"github.com/bmatcuk/doublestar/v4"
+	"time"
 
 	"github.com/penstock/penstock/connectors"
 	"github.com/penstock/penstock/connectors/lease"
 	"github.com/penstock/penstock/core"
+	"github.com/penstock/penstock/core/control"
+	"github.com/penstock/penstock/core/shardlog"
 )
 
 // Source is a set of files. It is safe for concurrent use.
@@ -24,35 +24,74 @@ type Source struct {
 	framing  connectors.Framing
 	store    lease.Store
 	pipeline string
+	globs    []string // the paths, absolute
+	notice   func(what string)
+	linger   time.Duration // how long a file that left the paths is looked at for more
 
-	mu     sync.Mutex // guards what follows
-	pinned map[string]bool
-	shards map[core.ShardID]run
-	order  []core.ShardID
+	mu       sync.Mutex // guards what follows, and entries
+	loaded   bool
+	admitted bool // the files of this run are known: nothing is added where they are not followed
+	files    []*entry
+	shards   map[core.ShardID]shard
+	progress map[core.ShardID]connectors.Progress // absent where there is none
+	suspects map[string]suspect                   // by path
+	whole    map[string]packed                    // compressed files that were read to their ends, by path
+	twins    map[string]sighting                  // files that are others, compressed, by path
+	named    map[string]bool                      // whether the paths name a path
+	said     map[string]bool                      // what was noticed
+	paths    map[core.ShardID]string              // where a shard was read last
+	beyond   []*sighting                          // files that left the paths, of the last look
 }
 
-// run is a shard: a run of bytes of one file.
-type run struct {
-	catalogued
-	from, to int64
-	parent   core.ShardID
+// shard is a part of the text of a file.
+type shard struct {
+	e *entry
+	n int
 }
+
+// suspect is a file that may become the only copy of another.
+type suspect struct {
+	since time.Time
+	size  int64
+}
+
+// lingers is how long a followed file that left the paths has to stand still before it is done with: a program may go on
+// writing to the file that it has open for some time after it was renamed.
+const lingers = 30 * time.Second
 
 var (
-	_ connectors.Source = (*Source)(nil)
-	_ connectors.Finite = (*Source)(nil)
+	_ connectors.Source   = (*Source)(nil)
+	_ connectors.Finite   = (*Source)(nil)
+	_ connectors.Expiring = (*Source)(nil)
+	_ connectors.Noting   = (*Source)(nil)
+	_ connectors.Placing  = (*Source)(nil)
 )
 
 // New returns a source over the files that cfg names, whose texts are split as framing says unless cfg says otherwise.
-// What was read of them is remembered in store, by pipeline.
-func New(cfg Config, framing connectors.Framing, store lease.Store, pipeline string) (*Source, error) {
+// What was read of them is remembered in store, by pipeline. notice is told what people should know; it may be nil.
+func New(cfg Config, framing connectors.Framing, store lease.Store, pipeline string, notice func(what string)) (*Source, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
 	if cfg.IsStdin() {
 		return nil, fmt.Errorf("standard input cannot be read again, and so is no file: %w", core.ErrInvalid)
 	}
-	return &Source{cfg: cfg, framing: framing, store: store, pipeline: pipeline, pinned: map[string]bool{}, shards: map[core.ShardID]run{}}, nil
+	if notice == nil {
+		notice = func(string) {}
+	}
+	var globs []string
+	for _, p := range cfg.Paths {
+		abs, err := filepath.Abs(p)
+		if err != nil {
+			return nil, err
+		}
+		globs = append(globs, abs)
+	}
+	return &Source{
+		cfg: cfg, globs: globs, framing: framing, store: store, pipeline: pipeline, notice: notice, linger: lingers,
+		shards: map[core.ShardID]shard{}, progress: map[core.ShardID]connectors.Progress{}, suspects: map[string]suspect{},
+		whole: map[string]packed{}, named: map[string]bool{}, said: map[string]bool{}, twins: map[string]sighting{}, paths: map[core.ShardID]string{},
+	}, nil
 }
 
 // ID is the same for every set of files: a shard is known by its file.
@@ -64,81 +103,66 @@ func (s *Source) Finite() bool { return !s.cfg.Follow }
 // Close does nothing.
 func (s *Source) Close() error { return nil }
 
-// Shards lists the runs of bytes in the files. The size of a file that is not followed is that of its first sight.
+// Place is the path of the file of a shard.
+func (s *Source) Place(id core.ShardID) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if path := s.paths[id]; path != "" {
+		return path
+	}
+	if sh, ok := s.shards[id]; ok {
+		return sh.e.Path
+	}
+	return ""
+}
+
+// Shards lists the parts of files that were not read to their ends. Files that are not followed are looked for once.
 func (s *Source) Shards(ctx context.Context) ([]connectors.Shard, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.pinned) == 0 || s.cfg.Follow {
-		if err := s.look(ctx); err != nil {
+	if !s.admitted || s.cfg.Follow {
+		if err := s.look(ctx, true); err != nil {
+			return nil, err
+		}
+		s.admitted = true
+	}
+	if s.cfg.Follow { // else those that end while this runs may be listed: the first look knew the others
+		if err := s.loadProgress(ctx); err != nil {
 			return nil, err
 		}
 	}
-	out := make([]connectors.Shard, 0, len(s.order))
-	for _, id := range s.order {
-		sh := connectors.Shard{ID: id, Closed: !s.cfg.Follow}
-		if p := s.shards[id].parent; p != "" {
-			sh.Parents = []core.ShardID{p}
+	var out []connectors.Shard
+	for _, e := range s.files {
+		var parent core.ShardID
+		for n, r := range e.Runs {
+			id := shardID(e.ID, n)
+			if s.progress[id].Ended || !s.readable(e, n) {
+				parent = id
+				continue
+			}
+			sh := connectors.Shard{ID: id, Closed: !s.cfg.Follow || r.Done}
+			if parent != "" {
+				sh.Parents = []core.ShardID{parent}
+			}
+			out = append(out, sh)
+			parent = id
 		}
-		out = append(out, sh)
 	}
 	return out, nil
 }
 
-// look finds files that were not seen yet.
-func (s *Source) look(ctx context.Context) error {
-	paths, err := s.expand()
-	if err != nil {
-		return err
+// readable reports whether run n of a file can be read, or is known to have nothing more.
+func (s *Source) readable(e *entry, n int) bool {
+	switch {
+	case e.Lost:
+		return false
+	case e.readers > 0:
+		return true
+	case e.Gone:
+		p := s.progress[shardID(e.ID, n)]
+		return p.OpenPlan != 0 || e.exhausted(n, p.Checkpoint)
 	}
-	for _, path := range paths {
-		if s.pinned[path] {
-			continue
-		}
-		c, _, err := see(ctx, s.store, s.pipeline, path, s.cfg.Follow)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // gone since the glob was expanded
-		} else if err != nil {
-			return fmt.Errorf("look at %s: %w", path, err)
-		}
-		if len(c.Sizes) == 0 {
-			continue // empty: there is nothing to know it by
-		}
-		s.pinned[path] = true
-		var parent core.ShardID
-		for n := range c.Sizes {
-			from, to := c.span(n)
-			id := c.id(n)
-			s.shards[id] = run{c, from, to, parent}
-			s.order = append(s.order, id)
-			parent = id
-		}
-	}
-	return nil
-}
-
-// expand is the files that the paths name, absolute and in order. A path that is no glob must be there.
-func (s *Source) expand() ([]string, error) {
-	var out []string
-	for _, p := range s.cfg.Paths {
-		found, err := doublestar.FilepathGlob(p, doublestar.WithFilesOnly(), doublestar.WithFailOnIOErrors())
-		if err != nil {
-			return nil, connectors.Permanent(fmt.Errorf("files %s: %w", p, err))
-		}
-		if len(found) == 0 && !s.cfg.Follow {
-			if _, err := os.Stat(p); err != nil {
-				return nil, connectors.Permanent(fmt.Errorf("files %s: nothing matches", p))
-			}
-		}
-		for _, f := range found {
-			abs, err := filepath.Abs(f)
-			if err != nil {
-				return nil, err
-			}
-			out = append(out, abs)
-		}
-	}
-	slices.Sort(out)
-	return slices.Compact(out), nil
+	return e.Out || s.names(e.Path)
 }
 
 // Resolve begins at the first line, or after a given offset.
@@ -152,29 +176,114 @@ func (s *Source) Resolve(_ context.Context, _ core.ShardID, start connectors.Sta
 	return "", connectors.Permanent(fmt.Errorf("files start at trim_horizon, not at %q: %w", start.Kind, core.ErrInvalid))
 }
 
-// Read returns a reader of the records after the one at an offset.
-func (s *Source) Read(_ context.Context, shard core.ShardID, after core.SequenceNumber) (connectors.Reader, error) {
+// Gap is empty unless the file is gone, and more of it is known to have been there than was read.
+func (s *Source) Gap(_ context.Context, id core.ShardID, after core.SequenceNumber) (connectors.Gap, error) {
 	s.mu.Lock()
-	r, ok := s.shards[shard]
-	s.mu.Unlock()
-	if !ok {
-		return nil, fmt.Errorf("shard %s is not one of the files", shard)
+	defer s.mu.Unlock()
+	sh, ok := s.shards[id]
+	if !ok || sh.e.Lost || sh.e.Gone && sh.e.readers == 0 && !sh.e.exhausted(sh.n, after) {
+		what := "a file"
+		if ok {
+			what = "file " + sh.e.Path
+		}
+		return connectors.Gap{Why: "went with " + what + ", which was removed or overwritten before they were read"}, shardlog.ErrTrimmed
 	}
-	rd := &reader{
-		shard: shard, run: r, text: text{name: "file " + r.Path, follow: s.cfg.Follow}, split: splitterOf(s.cfg.Format, s.framing),
-	}
-	if err := rd.open(headed(s.cfg.Format, s.framing)); err != nil {
-		return nil, errors.Join(err, rd.Close())
-	}
-	if after == "" {
-		return rd, nil
-	}
-	off, err := strconv.ParseInt(string(after), 10, 64)
-	if err == nil {
-		err = rd.skipTo(off)
-	}
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("go on in %s after byte %s: %w", r.Path, after, err), rd.Close())
-	}
-	return rd, nil
+	return connectors.Gap{}, nil
 }
+
+// Read returns a reader of the records after the one at an offset, which notes where the text ends.
+func (s *Source) Read(ctx context.Context, id core.ShardID, after core.SequenceNumber) (connectors.Reader, error) {
+	return s.read(ctx, id, after, false)
+}
+
+// Reread reads up to where the text is known to end.
+func (s *Source) Reread(ctx context.Context, id core.ShardID, after core.SequenceNumber) (connectors.Reader, error) {
+	return s.read(ctx, id, after, true)
+}
+
+func (s *Source) read(ctx context.Context, id core.ShardID, after core.SequenceNumber, again bool) (connectors.Reader, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sh, ok := s.shards[id]
+	if !ok {
+		return nil, fmt.Errorf("shard %s is not one of the files: %w", id, shardlog.ErrTrimmed)
+	}
+	f, err := s.find(ctx, sh.e)
+	if err != nil {
+		return nil, err
+	}
+	if f == nil {
+		if !again && sh.e.exhausted(sh.n, after) {
+			return nothing{}, nil
+		}
+		return nil, fmt.Errorf("file %s is gone, or is another one: %w", sh.e.Path, shardlog.ErrTrimmed)
+	}
+	s.paths[id] = sh.e.Path
+	r := &reader{
+		source: s, entry: sh.e, n: sh.n, again: again, path: sh.e.Path, f: f, shard: id, run: sh.e.Runs[sh.n], seen: sh.e.Seen,
+		text: text{name: "file " + sh.e.Path}, split: splitterOf(s.cfg.Format, s.framing),
+	}
+	r.text.follow = r.run.To == unbounded && (again || s.cfg.Follow && compressed(r.path) == "")
+	if err := r.begin(headed(s.cfg.Format, s.framing), after); err != nil {
+		r.unzip()
+		return nil, errors.Join(fmt.Errorf("go on in %s after byte %q: %w", sh.e.Path, after, err), f.Close())
+	}
+	if !again {
+		sh.e.readers++
+		sh.e.live = r.plain
+		sh.e.handed[sh.n] = nil
+	}
+	return r, nil
+}
+
+// find opens a file, where it is now. It is nil where there is none such any more.
+func (s *Source) find(ctx context.Context, e *entry) (*os.File, error) {
+	for try := range 3 {
+		f, err := os.Open(e.Path)
+		if err == nil {
+			if same, herr := e.evidence().holds(e.Path, f); same && herr == nil {
+				return f, nil
+			}
+			_ = f.Close() // it was only read
+		} else if !errors.Is(err, os.ErrNotExist) {
+			return nil, connectors.Permanent(err)
+		}
+		if try < 2 {
+			if err := s.look(ctx, false); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return nil, nil //nolint:nilnil // as documented
+}
+
+// Note is how far the files were planned, and what proves it.
+func (s *Source) Note(_ context.Context, spans []connectors.PlanSpan) ([]control.Write, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []control.Write
+	for _, span := range spans {
+		sh, ok := s.shards[span.Shard]
+		if !ok || span.Through == span.From {
+			continue
+		}
+		m, ok := sh.e.handedThrough(sh.n, span.Through)
+		if !ok {
+			continue
+		}
+		b, err := json.Marshal(m)
+		if err != nil {
+			return nil, err
+		}
+		sh.e.marks[sh.n] = m
+		out = append(out, control.Write{Key: fmt.Sprintf("%s%s/%d", s.rows(), sh.e.ID, sh.n), Value: b})
+	}
+	return out, nil
+}
+
+// nothing is a reader of a file that is gone, and was read to its end.
+type nothing struct{}
+
+func (nothing) Next(context.Context) (core.Batch, error) { return core.Batch{}, io.EOF }
+
+func (nothing) Close() error { return nil }

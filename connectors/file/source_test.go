@@ -98,7 +98,7 @@ func TestLinesAreReadFromAnywhereInEveryCompression(t *testing.T) {
 			text, want := numbered(20_000)
 			name := filepath.Join(t.TempDir(), "a"+ext)
 			write(t, name, text)
-			s, err := New(Config{Paths: []string{name}}, connectors.Framing{}, table(t), "p")
+			s, err := New(Config{Paths: []string{name}}, connectors.Framing{}, table(t), "p", nil)
 			require.NoError(t, err)
 			shards, err := s.Shards(t.Context())
 			require.NoError(t, err)
@@ -121,7 +121,7 @@ func TestRunningAgainSeesOnlyNewFilesAndNewBytes(t *testing.T) {
 		t.Run(ext, func(t *testing.T) {
 			dir, store := t.TempDir(), table(t)
 			list := func() (ids []core.ShardID, s *Source) {
-				s, err := New(Config{Paths: []string{filepath.Join(dir, "*"+ext)}}, connectors.Framing{}, store, "p")
+				s, err := New(Config{Paths: []string{filepath.Join(dir, "*"+ext)}}, connectors.Framing{}, store, "p", nil)
 				require.NoError(t, err)
 				shards, err := s.Shards(t.Context())
 				require.NoError(t, err)
@@ -131,7 +131,9 @@ func TestRunningAgainSeesOnlyNewFilesAndNewBytes(t *testing.T) {
 				return ids, s
 			}
 			write(t, filepath.Join(dir, "a"+ext), "one\ntwo\n")
-			first, _ := list()
+			first, s := list()
+			lines, _ := readShard(t, s, first[0], "", -1)
+			require.Equal(t, []string{"one", "two"}, lines)
 			again, _ := list()
 			require.Equal(t, first, again)
 			write(t, filepath.Join(dir, "a"+ext), "three\n\r\nfour")
@@ -139,7 +141,7 @@ func TestRunningAgainSeesOnlyNewFilesAndNewBytes(t *testing.T) {
 			ids, s := list()
 			require.Len(t, ids, 3)
 			require.Equal(t, first[0], ids[0])
-			lines, _ := readShard(t, s, ids[0], "", -1)
+			lines, _ = readShard(t, s, ids[0], "", -1)
 			require.Equal(t, []string{"one", "two"}, lines)
 			lines, seqs := readShard(t, s, ids[1], "", -1)
 			require.Equal(t, []string{"three", "four"}, lines)
@@ -153,7 +155,7 @@ func TestRunningAgainSeesOnlyNewFilesAndNewBytes(t *testing.T) {
 func TestAnotherFileUnderTheSameNameIsAnotherShard(t *testing.T) {
 	name, store := filepath.Join(t.TempDir(), "a.log"), table(t)
 	ids := func() core.ShardID {
-		s, err := New(Config{Paths: []string{name}}, connectors.Framing{}, store, "p")
+		s, err := New(Config{Paths: []string{name}}, connectors.Framing{}, store, "p", nil)
 		require.NoError(t, err)
 		shards, err := s.Shards(t.Context())
 		require.NoError(t, err)
@@ -168,7 +170,7 @@ func TestAnotherFileUnderTheSameNameIsAnotherShard(t *testing.T) {
 func TestAFollowedFileIsReadAsItGrows(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "a.log")
 	write(t, name, "one\ntw")
-	s, err := New(Config{Paths: []string{name}, Follow: true}, connectors.Framing{}, table(t), "p")
+	s, err := New(Config{Paths: []string{name}, Follow: true}, connectors.Framing{}, table(t), "p", nil)
 	require.NoError(t, err)
 	shards, err := s.Shards(t.Context())
 	require.NoError(t, err)
@@ -191,12 +193,12 @@ func TestAFollowedFileIsReadAsItGrows(t *testing.T) {
 }
 
 func TestAMissingFileIsSaid(t *testing.T) {
-	s, err := New(Config{Paths: []string{"/nowhere/*.log"}}, connectors.Framing{}, table(t), "p")
+	s, err := New(Config{Paths: []string{"/nowhere/*.log"}}, connectors.Framing{}, table(t), "p", nil)
 	require.NoError(t, err)
 	_, err = s.Shards(t.Context())
 	require.ErrorContains(t, err, "/nowhere/*.log: nothing matches")
-	_, err = New(Config{}, connectors.Framing{}, nil, "p")
+	_, err = New(Config{}, connectors.Framing{}, nil, "p", nil)
 	require.ErrorIs(t, err, core.ErrInvalid)
-	_, err = New(Config{Paths: []string{"[a"}}, connectors.Framing{}, nil, "p")
+	_, err = New(Config{Paths: []string{"[a"}}, connectors.Framing{}, nil, "p", nil)
 	require.ErrorIs(t, err, core.ErrInvalid)
 }

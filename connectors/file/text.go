@@ -20,8 +20,10 @@ const bufferBytes = 1 << 18
 type text struct {
 	name   string
 	in     *bufio.Reader
-	off    int64 // of what is read next
-	follow bool  // what stands at the end without a line end may not be whole yet
+	off    int64       // of what is read next
+	follow bool        // what stands at the end without a line end may not be whole yet
+	more   func() bool // where a record has no end, reports whether more of the text came; may be nil
+	cut    bool        // the last record ended only because the text did
 	broken []byte
 }
 
@@ -70,16 +72,19 @@ func (t *text) line() ([]byte, error) {
 		}
 		line, err = t.in.ReadSlice('\n')
 	}
-	if errors.Is(err, io.EOF) {
-		if t.follow || len(t.broken) == 0 {
-			return nil, io.EOF
-		}
-		err = nil
+	if errors.Is(err, io.EOF) && len(t.broken) > 0 && t.ends() {
+		t.cut, err = true, nil
+	}
+	if err != nil {
+		return nil, err
 	}
 	line, t.broken = t.broken, nil
 	t.off += int64(len(line))
-	return line, err
+	return line, nil
 }
+
+// ends reports whether a record ends where the text does now.
+func (t *text) ends() bool { return !t.follow && (t.more == nil || !t.more()) }
 
 // skipMark goes on after a byte order mark, which some programs put before a text.
 func (t *text) skipMark() error {

@@ -32,7 +32,8 @@ func (v *values) next(t *text) ([]byte, int64, error) {
 	for {
 		window, err := t.window()
 		if err != nil {
-			if errors.Is(err, io.EOF) && !t.follow && len(v.buf) > 0 {
+			if errors.Is(err, io.EOF) && len(v.buf) > 0 && t.ends() {
+				t.cut = true
 				return v.take(), v.at, nil
 			}
 			return nil, v.at, err
