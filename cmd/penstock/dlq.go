@@ -31,6 +31,14 @@ type numbered struct {
 	connectors.DeadLetter
 }
 
+// where says which record a letter is of: of a file, the byte of its text where the record begins.
+func (n numbered) where() string {
+	if n.Path != "" {
+		return fmt.Sprintf("%s:%s", plainText(n.Path), n.Seq)
+	}
+	return fmt.Sprintf("%s:%s", n.Shard, n.Seq)
+}
+
 // maxHeld bounds the raw bytes of the letters that one answer holds.
 const maxHeld = 64 << 20
 
@@ -43,6 +51,7 @@ func (a *app) dlqList() *cobra.Command {
 			return err
 		}
 		out := []numbered{}
+		rows := a.table("NUMBER", "RECORD", "ROW", "STAGE", "CODE", "REASON")
 		number, listed, held, more := 0, 0, 0, false
 		err = s.List(cmd.Context(), func(l connectors.DeadLetter) bool {
 			number++
@@ -53,13 +62,16 @@ func (a *app) dlqList() *cobra.Command {
 				return false
 			}
 			listed++
-			a.printf("%d %s %s %d %s %s: %s\n", number, l.Shard, l.Seq, l.Ord, l.Stage, l.Code, plainText(l.Reason))
+			rows.row(number, numbered{number, l}.where(), l.Ord, l.Stage, l.Code, plainText(l.Reason))
 			if a.json {
 				held += len(l.Raw)
 				out = append(out, numbered{number, l})
 			}
 			return true
 		})
+		if listed > 0 {
+			rows.flush()
+		}
 		a.result = out
 		if _, ierr := n.Streams.Open(cmd.Context(), core.StreamName(args[0])); errors.Is(ierr, stream.ErrNotFound) {
 			_, _ = fmt.Fprintf(a.err, "there is no stream %s: it is made when the first letter comes, if that is its name\n", args[0])
@@ -69,7 +81,7 @@ func (a *app) dlqList() *cobra.Command {
 		}
 		return err
 	})
-	cmd.Long = "List dead letters. Each row's letter at a stage is listed once, however often it was put."
+	cmd.Long = "List dead letters. Each row's letter at a stage is listed once, however often it was put. RECORD is the record that\nthe row was in: its shard and sequence number, or its file and the byte of the file's text where it begins."
 	cmd.Example = "  penstock dlq list clicks-archive.dead --stage decode --code bad_json"
 	cmd.Flags().StringVar(&stage, "stage", "", "only those of a stage, such as decode, stages[2] or sink")
 	cmd.Flags().StringVar(&code, "code", "", "only those with a code, such as bad_json")
@@ -124,6 +136,9 @@ func (a *app) dlqShow() *cobra.Command {
 func (a *app) printLetter(l numbered) {
 	a.printf("letter      %d\npipeline    %s (incarnation %s, plan %d, spec %s)\nstage       %s\ncode        %s\nreason      %s\n",
 		l.Number, l.Pipeline, l.Incarnation, l.Plan, l.Spec, l.Stage, l.Code, l.Reason)
+	if l.Path != "" {
+		a.printf("file        %s, byte %s of its text\n", plainText(l.Path), l.Seq)
+	}
 	a.printf("source      %s\nshard       %s\nsequence    %s\nrow         %d of the record\narrival     %s\nkey         %s\n",
 		l.Source, l.Shard, l.Seq, l.Ord, time.UnixMilli(l.Arrival).UTC().Format(time.RFC3339Nano), plainText(l.Key))
 	if text, ok := printable(l.Raw); ok {

@@ -3,7 +3,9 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"strings"
+	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -70,6 +72,35 @@ func (a *app) show(v any, format string, args ...any) error {
 }
 
 // printf writes to standard output, except under --json. An error to write there shows in nothing else that is done.
+// table prints rows under headings, in columns.
+type table struct{ w *tabwriter.Writer }
+
+func (a *app) table(headings ...any) table {
+	out := io.Discard
+	if !a.json {
+		out = a.out
+	}
+	t := table{tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)}
+	t.row(headings...)
+	return t
+}
+
+func (t table) row(cells ...any) {
+	for i, c := range cells {
+		text := fmt.Sprint(c)
+		if text == "" {
+			text = "-"
+		}
+		if i > 0 {
+			text = "\t" + text
+		}
+		_, _ = io.WriteString(t.w, text)
+	}
+	_, _ = io.WriteString(t.w, "\n")
+}
+
+func (t table) flush() { _ = t.w.Flush() }
+
 func (a *app) printf(format string, args ...any) {
 	if !a.json {
 		_, _ = fmt.Fprintf(a.out, format, args...)

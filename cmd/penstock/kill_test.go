@@ -194,5 +194,5 @@ func letters(t *testing.T, name, data string) []string {
 	t.Helper()
 	code, out, errOut := command(t, "dlq", "list", name+".dead", "--data", data)
 	require.Equal(t, exitOK, code, errOut)
-	return strings.Split(strings.TrimSpace(out), "\n")
+	return strings.Split(strings.TrimSpace(out), "\n")[1:] // the first names the columns
 }

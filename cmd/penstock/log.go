@@ -47,7 +47,8 @@ func logEvents(log *slog.Logger, shown bool) *connectors.Events {
 		Absent: func(columns []connectors.Absent) {
 			log.Warn("the pipeline names columns that no record has had yet; they are null", "columns", listed(columns))
 		},
-		Advice: func(what string) { log.Warn(what) },
+		Advice:  func(what string) { log.Warn(what) },
+		Noticed: func(what string) { log.Warn(what) },
 		Futile: func(rows int64, first connectors.Refusal) {
 			log.Warn("every row so far was refused, for the same reason", "rows", rows, "stage", first.Stage, "code", first.Code, "reason", first.Reason)
 		},

@@ -182,7 +182,7 @@ func TestAPlanWhoseRecordsAreGoneIsLostAndThePipelineGoesOn(t *testing.T) {
 	code, out, _ := command(t, "verify", file, "--data", data)
 	require.Equal(t, exitProblem, code)
 	require.Contains(t, out, named)
-	require.Contains(t, ok(t, "pipelines", "describe", "p", "--data", data), "trimmed=5\n  lost: records after")
+	require.Contains(t, ok(t, "pipelines", "describe", "p", "--data", data), "\nlost of shardId-000000000000: records after")
 
 	// The next manifest carries it, so that the destination alone tells.
 	code, _, errOut := commandIn(t, "{\"n\":6}\n", "put", "s", "--data", data)

@@ -65,11 +65,15 @@ func (a *app) describePipeline(cmd *cobra.Command, n *pipelines.Node, args []str
 		return err
 	}
 	return a.answer(all, func() {
+		rows := a.table("SOURCE", "SHARD", "CHECKPOINT", "LAST", "OPEN_PLAN", "ROWS", "WRITTEN", "FILTERED", "DEAD", "TRIMMED", "LAG")
 		for _, p := range all {
-			a.printf("%s %s: checkpoint=%s last=%s lag=%s open_plan=%d rows=%d written=%d filtered=%d dead=%d trimmed=%d\n", p.Source, p.Shard, shortSequence(p.Checkpoint), shortSequence(p.Last), lagText(p),
-				p.OpenPlan, p.Totals.Rows, p.Totals.Written, p.Totals.Filtered+p.Totals.Null, p.Totals.Dead, p.Totals.Trimmed)
+			rows.row(p.Source, p.Shard, shortSequence(p.Checkpoint), shortSequence(p.Last), p.OpenPlan,
+				p.Totals.Rows, p.Totals.Written, p.Totals.Filtered+p.Totals.Null, p.Totals.Dead, p.Totals.Trimmed, lagText(p))
+		}
+		rows.flush()
+		for _, p := range all {
 			for _, g := range p.Lost {
-				a.printf("  lost: %s\n", g)
+				a.printf("lost of %s: %s\n", p.Shard, g)
 			}
 		}
 	})
@@ -77,6 +81,10 @@ func (a *app) describePipeline(cmd *cobra.Command, n *pipelines.Node, args []str
 
 func lagText(p pipelines.ShardProgress) string {
 	switch {
+	case p.File != nil && p.File.Problem != "":
+		return fmt.Sprintf("unknown (%s: %s)", plainText(p.File.Path), p.File.Problem)
+	case p.File != nil:
+		return fmt.Sprintf("%d bytes left of %s", p.File.Bytes, plainText(p.File.Path))
 	case p.Problem != "":
 		return "unknown (" + p.Problem + ")"
 	case p.Ended:

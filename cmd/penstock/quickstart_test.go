@@ -78,9 +78,9 @@ sink: {file: {path: '`+dir+`/lake', prefix: 'dt=!{timestamp:yyyy-MM-dd}/', parti
 	require.Equal(t, `{"n":2,"day":"2026-01-02T10:00:00Z","twice":4}`+"\n", rows("2026-01-02"))
 	code, out, errOut := command(t, "dlq", "list", "rows.dead", "--data", data)
 	require.Equal(t, exitOK, code, errOut)
-	require.Contains(t, out, "decode bad_json")
-	require.Contains(t, out, "sink bad_partition")
-	require.Equal(t, 2, strings.Count(out, "\n"))
+	require.Regexp(t, `in.ndjson:\d+ +0 +decode +bad_json`, out)
+	require.Regexp(t, `in.ndjson:\d+ +0 +sink +bad_partition`, out)
+	require.Equal(t, 3, strings.Count(out, "\n"))
 
 	// Only what is new is read again.
 	f, err := os.OpenFile(filepath.Join(dir, "in.ndjson"), os.O_APPEND|os.O_WRONLY, 0o600)

@@ -78,6 +78,10 @@ func (a *app) verifyOne(ctx context.Context, r *pipelines.Registry, s *pipelines
 		}
 		for _, s := range shards {
 			at := cmp.Or(s.Checkpoint, "none")
+			if s.File != nil {
+				a.printf("%s %s: checkpoint %s, %s\n", s.Source, s.Shard, at, lagText(s))
+				continue
+			}
 			if s.Problem != "" {
 				a.printf("%s %s: checkpoint %s, how far behind is %s\n", s.Source, s.Shard, at, lagText(s))
 				continue
