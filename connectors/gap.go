@@ -60,7 +60,7 @@ func (p *planner) skip(ctx context.Context, at place, shard core.ShardID, gap Ga
 			}
 		}
 		var t control.Txn
-		row, prog, err := p.guard(ctx, &t, span, l)
+		row, prog, err := p.guard(ctx, &t, span, l, tried)
 		if err != nil {
 			return err
 		}
@@ -169,8 +169,11 @@ func (s *session) skip(ctx, writing context.Context, r *reading, cause error) er
 	if err := s.close(writing, reasonTrimmed); err != nil {
 		return err
 	}
-	if err := s.wait(); err != nil {
+	if err := s.wait(writing); err != nil {
 		return err
+	}
+	if s.shard[r.shard.ID] != r {
+		return nil
 	}
 	from := r.place.from
 	err := s.pastGap(ctx, writing, r)
@@ -215,35 +218,22 @@ func (s *session) lost(ctx context.Context, r *reading, gap Gap, end bool) error
 	return nil
 }
 
-// vanished ends the shards that were trimmed away before they were read to their ends.
-func (s *session) vanished(ctx context.Context, listed map[core.ShardID]bool, progress map[core.ShardID]Progress) error {
+// vanished are the shards that were trimmed away before they were read to their ends.
+func (s *session) vanished(ctx context.Context, listed map[core.ShardID]bool) (map[core.ShardID]bool, error) {
 	source, ok := s.w.cfg.Source.(Expiring)
 	if !ok {
-		return nil
+		return nil, nil
 	}
-	for id, p := range progress {
+	out := map[core.ShardID]bool{}
+	for id, p := range s.progress {
 		if listed[id] || p.Ended || s.shard[id] != nil {
 			continue
 		}
-		if _, err := source.Gap(ctx, id, p.Checkpoint); !errors.Is(err, shardlog.ErrTrimmed) {
-			if err != nil {
-				return fmt.Errorf("find what is gone of %s: %w", id, err)
-			}
-			continue // it is newer than the list
-		}
-		r, more, err := s.attach(ctx, Shard{ID: id, Closed: true})
-		if err != nil {
-			return err
-		}
-		if r == nil { // another worker does it
-			continue
-		}
-		s.shard[id] = r
-		if more {
-			if err := s.lost(ctx, r, Gap{From: r.place.from}, true); err != nil {
-				return err
-			}
-		}
+		if _, err := source.Gap(ctx, id, p.Checkpoint); errors.Is(err, shardlog.ErrTrimmed) {
+			out[id] = true
+		} else if err != nil {
+			return nil, fmt.Errorf("find what is gone of %s: %w", id, err)
+		} // without an error it is newer than the list
 	}
-	return nil
+	return out, nil
 }
