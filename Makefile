@@ -69,6 +69,9 @@ endif
 ifeq ($(filter-out segments,$(CAMPAIGN)),)
 	PENSTOCK_CRASH_SEEDS=300 $(GO) test -count=1 -timeout 60m -v -run 'WhileSegmentsAreMade$$|TestAFlippedBitInASegment' ./core/shardlog/local | grep -v -- '--- PASS\|=== RUN'
 endif
+ifeq ($(filter-out leases,$(CAMPAIGN)),)
+	PENSTOCK_LEASE_SEEDS=10000 $(GO) test -count=1 -timeout 120m -v ./connectors/lease
+endif
 ifeq ($(filter-out plantest,$(CAMPAIGN)),)
 	PENSTOCK_PLANTEST_SEEDS=300 $(GO) test -count=1 -timeout 60m ./connectors
 endif

@@ -11,7 +11,7 @@ import (
 
 // close ends the gathered flush: it waits for the plan before it, commits this one and begins to carry it out.
 func (s *session) close(ctx context.Context, reason string) error {
-	if err := s.wait(); err != nil || s.flush == nil {
+	if err := s.wait(ctx); err != nil || s.flush == nil {
 		return err
 	}
 	f := s.flush
@@ -32,7 +32,10 @@ func (s *session) close(ctx context.Context, reason string) error {
 		total = total.Add(span.Counts.sub(s.shard[span.Shard].place.carried))
 	}
 	if total.Written == 0 && total.Dead == 0 {
-		return s.carry(ctx, f, spans)
+		if err := s.carry(ctx, f, spans); err != nil {
+			return s.closeRest(ctx, reason, err)
+		}
+		return nil
 	}
 	s.w.futile.flushed(s.w.cfg.Events)
 	outputs, err := f.staging.Outputs(ctx)
@@ -45,7 +48,7 @@ func (s *session) close(ctx context.Context, reason string) error {
 		Spans: spans, Outputs: outputs,
 	}
 	if err := s.w.planner.commit(ctx, plan, s.held()); err != nil {
-		return err
+		return s.closeRest(ctx, reason, err)
 	}
 	Step(ctx, "plan-committed")
 	s.w.cfg.Events.planned(plan)
@@ -54,6 +57,14 @@ func (s *session) close(ctx context.Context, reason string) error {
 	s.doing = &execution{number: f.number, staging: f.staging, memory: f.memory, done: make(chan error, 1)}
 	go func(d *execution) { d.done <- s.w.execute(ctx, plan, d.staging, f.letters) }(s.doing)
 	return nil
+}
+
+// closeRest closes a flush without the shard that may not be planned.
+func (s *session) closeRest(ctx context.Context, reason string, err error) error {
+	if err := s.refused(err); err != nil {
+		return err
+	}
+	return s.close(ctx, reason)
 }
 
 // carry moves the checkpoints past a flush without rows or dead letters.
@@ -91,20 +102,23 @@ func (s *session) places() map[core.ShardID]place {
 }
 
 // wait waits until the plan in hand is carried out.
-func (s *session) wait() error {
+func (s *session) wait(ctx context.Context) error {
 	if s.doing == nil {
 		return nil
 	}
-	return s.executed(<-s.doing.done)
+	return s.executed(ctx, <-s.doing.done)
 }
 
 // executed takes the outcome of the plan in hand.
-func (s *session) executed(err error) error {
+func (s *session) executed(ctx context.Context, err error) error {
 	d := s.doing
 	s.doing = nil
 	if derr := d.staging.Discard(); err == nil {
 		err = derr
 	}
 	d.memory.Close()
+	if err == nil {
+		s.releaseLeaving(ctx)
+	}
 	return err
 }

@@ -22,8 +22,9 @@ const (
 	reasonOutputs  = "outputs" // as many outputs or spans as a plan may have
 	reasonMemory   = "memory"
 	reasonShardEnd = "shard_end"
-	reasonTrimmed  = "trimmed" // what comes next went before it was read
-	reasonEnd      = "end"     // of a finite source, or caught up
+	reasonTrimmed  = "trimmed"   // what comes next went before it was read
+	reasonHandOver = "hand_over" // another worker asks for a shard
+	reasonEnd      = "end"       // of a finite source, or caught up
 	reasonShutdown = "shutdown"
 )
 

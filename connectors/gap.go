@@ -60,7 +60,7 @@ func (p *planner) skip(ctx context.Context, at place, shard core.ShardID, gap Ga
 			}
 		}
 		var t control.Txn
-		row, prog, err := p.guard(ctx, &t, span, l)
+		row, prog, err := p.guard(ctx, &t, span, l, tried)
 		if err != nil {
 			return err
 		}
@@ -188,8 +188,11 @@ func (s *session) skip(ctx, writing context.Context, r *reading, cause error) er
 	if err := s.close(writing, reasonTrimmed); err != nil {
 		return err
 	}
-	if err := s.wait(); err != nil {
+	if err := s.wait(writing); err != nil {
 		return err
+	}
+	if s.shard[r.shard.ID] != r {
+		return nil
 	}
 	from := r.place.from
 	err := s.pastGap(ctx, writing, r)
@@ -234,36 +237,22 @@ func (s *session) lost(ctx context.Context, r *reading, gap Gap, end bool) error
 	return nil
 }
 
-// vanished ends the shards that were trimmed away before they were read to their ends.
-func (s *session) vanished(ctx context.Context, listed map[core.ShardID]bool, progress map[core.ShardID]Progress) error {
+// vanished are the shards that were trimmed away before they were read to their ends.
+func (s *session) vanished(ctx context.Context, listed map[core.ShardID]bool) (map[core.ShardID]Gap, error) {
 	source, ok := s.w.cfg.Source.(Expiring)
 	if !ok {
-		return nil
+		return nil, nil
 	}
-	for id, p := range progress {
+	out := map[core.ShardID]Gap{}
+	for id, p := range s.progress {
 		if listed[id] || p.Ended || s.shard[id] != nil {
 			continue
 		}
-		gap, err := source.Gap(ctx, id, p.Checkpoint)
-		if !errors.Is(err, shardlog.ErrTrimmed) {
-			if err != nil {
-				return fmt.Errorf("find what is gone of %s: %w", id, err)
-			}
-			continue // it is newer than the list
-		}
-		r, more, err := s.attach(ctx, Shard{ID: id, Closed: true})
-		if err != nil {
-			return err
-		}
-		if r == nil { // another worker does it
-			continue
-		}
-		s.shard[id] = r
-		if more {
-			if err := s.lost(ctx, r, Gap{From: r.place.from, Why: gap.Why}, true); err != nil {
-				return err
-			}
-		}
+		if gap, err := source.Gap(ctx, id, p.Checkpoint); errors.Is(err, shardlog.ErrTrimmed) {
+			out[id] = gap
+		} else if err != nil {
+			return nil, fmt.Errorf("find what is gone of %s: %w", id, err)
+		} // without an error it is newer than the list
 	}
-	return nil
+	return out, nil
 }

@@ -56,7 +56,7 @@ func (p *planner) reserve(ctx context.Context) (int64, error) {
 // start and no other plan may be open. Invariant 4.
 func (p *planner) commit(ctx context.Context, plan Plan, held map[core.ShardID]*lease.Lease) error {
 	key := p.keys.plan(p.incarnation, plan.Number)
-	for {
+	for tried := false; ; tried = true {
 		// The number is ours alone: a row under it is this plan, committed by a call whose answer was lost.
 		if _, ok, err := p.store.Get(ctx, key); err != nil || ok {
 			return err
@@ -72,7 +72,7 @@ func (p *planner) commit(ctx context.Context, plan Plan, held map[core.ShardID]*
 			return err
 		}
 		for _, span := range plan.Spans {
-			row, prog, err := p.guard(ctx, &t, span, held[span.Shard])
+			row, prog, err := p.guard(ctx, &t, span, held[span.Shard], tried)
 			if err != nil {
 				return err
 			}
@@ -100,10 +100,26 @@ func (p *planner) note(ctx context.Context, t *control.Txn, spans []PlanSpan) er
 	return err
 }
 
-// guard adds to t the checks that a span may be planned by the holder of l, and returns the shard's row.
-func (p *planner) guard(ctx context.Context, t *control.Txn, span PlanSpan, l *lease.Lease) (control.Row, Progress, error) {
+// refusedError says that a shard may not be planned: its lease is lost, or its checkpoint is elsewhere.
+type refusedError struct {
+	shard core.ShardID
+	err   error
+}
+
+func (e *refusedError) Error() string { return fmt.Sprintf("%s: %v", e.shard, e.err) }
+func (e *refusedError) Unwrap() error { return e.err }
+
+// guard adds to t the checks that a span may be planned by the holder of l, and returns the shard's row. tried says that a
+// transaction failed: then the lease's row is read too.
+func (p *planner) guard(ctx context.Context, t *control.Txn, span PlanSpan, l *lease.Lease, tried bool) (control.Row, Progress, error) {
 	if !p.without.lease {
-		check, err := l.Check(ctx)
+		check, err := l.Known(), error(nil)
+		if tried {
+			check, err = l.Check(ctx)
+		}
+		if errors.Is(err, lease.ErrLost) {
+			err = &refusedError{span.Shard, err}
+		}
 		if err != nil {
 			return control.Row{}, Progress{}, err
 		}
@@ -115,8 +131,8 @@ func (p *planner) guard(ctx context.Context, t *control.Txn, span PlanSpan, l *l
 	}
 	elsewhere := prog.Checkpoint != span.From || prog.ProofFrom != span.ProofFrom
 	if elsewhere && !p.without.from || prog.OpenPlan != 0 && !p.without.openPlan {
-		return row, prog, fmt.Errorf("%s stands at %q with open plan %d, the flush begins at %q: %w",
-			span.Shard, prog.Checkpoint, prog.OpenPlan, span.From, errMoved)
+		return row, prog, &refusedError{span.Shard, fmt.Errorf("it stands at %q with open plan %d, the flush begins at %q: %w",
+			prog.Checkpoint, prog.OpenPlan, span.From, errMoved)}
 	}
 	t.Checks = append(t.Checks, control.Check{Key: row.Key, Version: row.Version})
 	return row, prog, nil
@@ -124,13 +140,13 @@ func (p *planner) guard(ctx context.Context, t *control.Txn, span PlanSpan, l *l
 
 // carry moves checkpoints past a flush that left no row and no dead letter; its counts go into the next manifest.
 func (p *planner) carry(ctx context.Context, spans []PlanSpan, held map[core.ShardID]*lease.Lease) error {
-	for {
+	for tried := false; ; tried = true {
 		var t control.Txn
 		if err := p.note(ctx, &t, spans); err != nil {
 			return err
 		}
 		for _, span := range spans {
-			row, prog, err := p.guard(ctx, &t, span, held[span.Shard])
+			row, prog, err := p.guard(ctx, &t, span, held[span.Shard], tried)
 			if err != nil {
 				return err
 			}

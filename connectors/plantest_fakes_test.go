@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/apache/arrow/go/v17/arrow"
@@ -26,8 +27,19 @@ import (
 
 // chaos is the ill luck of one worker: delays, freezes, lost answers. The world that the workers share has none.
 type chaos struct {
-	mu  sync.Mutex
-	rng *rand.Rand
+	mu   sync.Mutex
+	rng  *rand.Rand
+	dead atomic.Bool // the process was killed: nothing that it does reaches anybody
+}
+
+var errKilled = errors.New("killed")
+
+// alive returns an error once the process was killed, or ctx has ended.
+func (c *chaos) alive(ctx context.Context) error {
+	if c.dead.Load() {
+		return errKilled
+	}
+	return ctx.Err()
 }
 
 func (c *chaos) n(n int) int {
@@ -100,16 +112,19 @@ type view struct {
 func (v view) Get(ctx context.Context, key string) (control.Row, bool, error) {
 	v.chaos.stall(ctx)
 	r, ok := v.get(key)
-	return r, ok, ctx.Err()
+	return r, ok, v.chaos.alive(ctx)
 }
 
 func (v view) List(ctx context.Context, prefix string) ([]control.Row, error) {
 	v.chaos.stall(ctx)
-	return v.list(prefix), ctx.Err()
+	return v.list(prefix), v.chaos.alive(ctx)
 }
 
 func (v view) Commit(ctx context.Context, x control.Txn) (int64, error) {
 	v.chaos.stall(ctx)
+	if err := v.chaos.alive(context.Background()); err != nil {
+		return 0, err
+	}
 	if v.chaos.n(25) == 0 { // the question is lost
 		return 0, control.ErrUnknown
 	}
@@ -338,6 +353,9 @@ func (coastView) Close(context.Context) error { return nil }
 
 func (c coastView) Put(ctx context.Context, letters []DeadLetter) error {
 	c.chaos.stall(ctx)
+	if c.chaos.dead.Load() {
+		return errKilled
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, l := range letters {
@@ -407,6 +425,9 @@ func (s *coastStaging) Publish(ctx context.Context, p Plan, decide Decide) error
 	}
 	for name, rows := range s.rows {
 		s.c.chaos.stall(ctx)
+		if s.c.chaos.dead.Load() {
+			return errKilled
+		}
 		if s.c.chaos.n(12) == 0 {
 			return errWeather
 		}

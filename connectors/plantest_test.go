@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -49,24 +50,26 @@ func (d dropDashes) Apply(_ context.Context, b core.Batch, v *Verdicts) (core.Ba
 
 // world is one run of the model test.
 type world struct {
-	table table
-	river river
-	coast coast
+	table  table
+	river  river
+	coast  coast
+	handed atomic.Int64 // plans that were made because another worker asked for a shard
+	lost   atomic.Int64 // leases that were taken from a worker while it read
 }
 
-// play lets two workers run over a river that grows and splits, each frozen, killed and restarted by luck, until all
-// is delivered. It returns what is wrong with the coast at the end, or nil.
+// play lets three workers, of which one comes later, run over a river that grows and splits, each frozen, killed and
+// restarted by luck, until all is delivered. It returns what is wrong with the coast at the end, or nil.
 func play(t *testing.T, seed uint64, fussy bool, without guards) error {
 	t.Helper()
-	_, wrong := playIn(t, seed, fussy, false, without)
+	_, _, wrong := playIn(t, seed, fussy, false, without)
 	return wrong
 }
 
 // playIn is play, with or without a drought, in which records go before they are delivered. It returns what was lost.
-func playIn(t *testing.T, seed uint64, fussy, dry bool, without guards) (lost []Gap, wrong error) {
+func playIn(t *testing.T, seed uint64, fussy, dry bool, without guards) (w *world, lost []Gap, wrong error) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w := &world{
+		w = &world{
 			table: table{rows: map[string]control.Row{}},
 			river: river{data: map[core.ShardID][]string{}, gone: map[core.ShardID]int{}, shards: []Shard{{ID: "s0"}, {ID: "s1"}}},
 			coast: coast{objects: map[string][]string{}, letters: map[string]string{}, plans: map[string]string{}},
@@ -74,8 +77,11 @@ func playIn(t *testing.T, seed uint64, fussy, dry bool, without guards) (lost []
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Hour)
 		defer cancel()
 		var all sync.WaitGroup
-		for n := range 2 {
-			all.Go(func() { w.work(ctx, n, seed, fussy, without) })
+		for n := range 3 {
+			all.Go(func() {
+				_ = pause(ctx, time.Duration(n/2)*15*time.Second)
+				w.work(ctx, n, seed, fussy, without)
+			})
 		}
 		w.rain(ctx, dry, rand.New(rand.NewPCG(seed, 99)))
 		w.settle(ctx)
@@ -83,13 +89,14 @@ func playIn(t *testing.T, seed uint64, fussy, dry bool, without guards) (lost []
 		all.Wait()
 		lost, wrong = w.judge()
 	})
-	return lost, wrong
+	return w, lost, wrong
 }
 
 // work runs workers one after the other, each for a random time: stopped gently, or as if killed.
 func (w *world) work(ctx context.Context, n int, seed uint64, fussy bool, without guards) {
-	luck := &chaos{rng: rand.New(rand.NewPCG(seed, uint64(n)))}
+	rng := rand.New(rand.NewPCG(seed, uint64(n)))
 	for life := 0; ctx.Err() == nil; life++ {
+		luck := &chaos{rng: rng}
 		sink := coastView{&w.coast, luck, fussy}
 		worker, err := NewWorker(WorkerConfig{
 			Pipeline: "p",
@@ -101,16 +108,36 @@ func (w *world) work(ctx context.Context, n int, seed uint64, fussy bool, withou
 			Store:  view{&w.table, luck},
 			Lease:  lease.Config{Owner: fmt.Sprintf("w%d-%d", n, life), Failover: 3 * time.Second},
 			Buffer: BufferConfig{MaxRecords: int64(5 + luck.n(40)), MaxAge: Duration(time.Duration(1+luck.n(3)) * time.Second)},
-			Drain:  time.Duration(luck.n(4000)) * time.Millisecond, // often too short: then it is a kill
+			Drain:  time.Duration(luck.n(4000)) * time.Millisecond, // often too short
+			Events: w.events(),
 		})
 		if err != nil {
 			panic(err)
 		}
 		worker.without = without
 		mortal, stop := context.WithTimeout(ctx, time.Duration(5+luck.n(120))*time.Second)
+		if luck.n(3) == 0 {
+			context.AfterFunc(mortal, func() { luck.dead.Store(true) })
+		}
 		_ = worker.Run(mortal)
 		stop()
 		_ = pause(ctx, time.Duration(luck.n(3000))*time.Millisecond)
+	}
+}
+
+// events count what the workers do.
+func (w *world) events() *Events {
+	return &Events{
+		Planned: func(p Plan) {
+			if p.Reason == reasonHandOver {
+				w.handed.Add(1)
+			}
+		},
+		Lease: func(_ core.ShardID, state string) {
+			if state == "lost" {
+				w.lost.Add(1)
+			}
+		},
 	}
 }
 
@@ -227,18 +254,25 @@ func seeds() uint64 {
 }
 
 func TestEveryRowArrivesOnceWhateverHappensToTheWorkers(t *testing.T) {
+	var handed, lost int64
 	for seed := range seeds() {
 		for _, fussy := range []bool{false, true} {
-			require.NoError(t, play(t, seed, fussy, guards{}), "seed %d, fussy %v", seed, fussy)
+			w, _, err := playIn(t, seed, fussy, false, guards{})
+			require.NoError(t, err, "seed %d, fussy %v", seed, fussy)
+			handed += w.handed.Load()
+			lost += w.lost.Load()
 		}
 	}
+	t.Logf("campaign=plans seeds=%d plans_for_hand_overs=%d leases_lost=%d violations=0", seeds(), handed, lost)
+	require.NotZero(t, handed)
+	require.NotZero(t, lost)
 }
 
 func TestWhatGoesBeforeItIsDeliveredIsCountedAndTheRestArrives(t *testing.T) {
 	var unread, plans int
 	for seed := range seeds() {
 		for _, fussy := range []bool{false, true} {
-			lost, err := playIn(t, seed, fussy, true, guards{})
+			_, lost, err := playIn(t, seed, fussy, true, guards{})
 			require.NoError(t, err, "seed %d, fussy %v", seed, fussy)
 			for _, g := range lost {
 				if g.Plan == 0 {

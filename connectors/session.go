@@ -13,15 +13,17 @@ import (
 	"github.com/penstock/penstock/core/shardlog"
 )
 
-// session is one run of the worker between two losses of a lease. Readers, one a shard, hand batches to one goroutine
+// session is one run of the worker, until a checkpoint turns out to be elsewhere than it should. Readers, one a shard, hand batches to one goroutine
 // that gathers flushes; one plan at a time is carried out beside it.
 type session struct {
-	w     *Worker
-	items chan item
-	known map[core.ShardID]Shard
-	shard map[core.ShardID]*reading // attached
-	flush *flush
-	doing *execution
+	w        *Worker
+	items    chan item
+	known    map[core.ShardID]Shard
+	shard    map[core.ShardID]*reading // attached
+	progress map[core.ShardID]Progress // at the last sync
+	shared   map[string]bool           // what the leases' manager was told
+	flush    *flush
+	doing    *execution
 
 	readers sync.WaitGroup
 }
@@ -67,10 +69,10 @@ func (w *Worker) session(ctx context.Context) error {
 // finishes the open plan, and reads the rest again from the checkpoints.
 var ErrNotDrained = errors.New("the drain time ended before everything was delivered; the next run delivers it")
 
-// end waits for the plan in hand, gives the leases up and drops what was not planned. left is what was not delivered when
+// end waits for the plan in hand and drops what was not planned. left is what was not delivered when
 // the end began.
 func (s *session) end(writing context.Context, left string, err error) error {
-	if werr := s.wait(); err == nil {
+	if werr := s.wait(writing); err == nil {
 		err = werr
 	}
 	if err != nil && writing.Err() != nil && !IsPermanent(err) {
@@ -78,9 +80,6 @@ func (s *session) end(writing context.Context, left string, err error) error {
 	}
 	if s.flush != nil {
 		err = errors.Join(err, s.flush.discard())
-	}
-	for id, r := range s.shard {
-		s.release(writing, id, r.lease)
 	}
 	return err
 }
@@ -149,10 +148,15 @@ func (s *session) run(reading, writing context.Context) error {
 			}
 		case err := <-executed:
 			stop()
-			if err := s.executed(err); err != nil {
+			if err := s.executed(writing, err); err != nil {
 				return err
 			}
 			if err := s.sync(reading, writing); err != nil {
+				return err
+			}
+		case <-s.w.leases.Changed():
+			stop()
+			if _, err := s.follow(reading, writing, nil); err != nil {
 				return err
 			}
 		case <-tick.C:
@@ -190,7 +194,7 @@ func (s *session) finished(reading, writing context.Context) (bool, error) {
 	for _, settle := range []func() error{
 		func() error { return s.sync(reading, writing) },
 		func() error { return s.close(writing, reasonEnd) },
-		s.wait,
+		func() error { return s.wait(writing) },
 		func() error { return s.sync(reading, writing) },
 	} {
 		if s.reading() {
@@ -215,13 +219,15 @@ func (s *session) reading() bool {
 
 // waiting reports whether a shard that should be read is held by another worker, or waits for its parents.
 func (s *session) waiting() bool {
-	if s.w.cfg.UntilCaughtUp {
-		return false
-	}
-	for id := range s.known {
-		if s.shard[id] == nil {
-			return true
+	for id, shard := range s.known {
+		p := s.progress[id]
+		if s.shard[id] != nil || p.Ended {
+			continue
 		}
+		if tip := s.w.tips[id]; s.w.cfg.UntilCaughtUp && !shard.Closed && (tip == "" || tip.Compare(p.Checkpoint) <= 0) {
+			continue
+		}
+		return true
 	}
 	return false
 }
@@ -229,18 +235,22 @@ func (s *session) waiting() bool {
 // take adds an item to the flush, and closes the flush when it is full.
 func (s *session) take(reading, writing context.Context, i item) error {
 	defer i.release()
-	r := s.shard[i.shard]
+	r := i.from
+	id := r.shard.ID
 	switch {
+	case s.shard[id] != r || r.leaving: // it was read for nothing
+		return nil
 	case errors.Is(i.err, shardlog.ErrTrimmed):
-		return s.skip(reading, writing, r, fmt.Errorf("read %s: %w", i.shard, i.err))
+		return s.skip(reading, writing, r, fmt.Errorf("read %s: %w", id, i.err))
 	case i.err != nil:
-		return fmt.Errorf("read %s: %w", i.shard, i.err)
+		return fmt.Errorf("read %s: %w", id, i.err)
 	case i.reached:
 		r.live = false
 		return nil
 	case i.ended:
 		return s.ended(writing, r)
 	}
+	r.lease.Count(i.raw.Bytes)
 	return s.gather(writing, r, i.raw, i.outcome)
 }
 
@@ -273,13 +283,16 @@ func (s *session) divide(ctx context.Context, r *reading, raw core.Batch, o outc
 		if len(s.flush.spans) == 0 {
 			return Permanent(fmt.Errorf("a record of %s after %q needs more outputs than a plan may have", raw.Shard, r.place.from))
 		}
-		if err := s.close(ctx, reasonOutputs); err != nil {
+		if err := s.close(ctx, reasonOutputs); err != nil || s.shard[raw.Shard] != r {
 			return err
 		}
 		return s.gather(ctx, r, raw, o)
 	}
 	last := o.rows.SequenceOf(n - 1)
 	for _, cut := range []func(core.Batch, core.SequenceNumber) core.Batch{through, after} {
+		if s.shard[raw.Shard] != r {
+			return nil
+		}
 		if err := s.gatherPart(ctx, r, cut(raw, last), o.bound); err != nil {
 			return err
 		}
@@ -307,7 +320,7 @@ func (s *session) relieve(ctx context.Context) error {
 		}
 	}
 	if s.doing != nil && s.flush.held < maxLetterBytes {
-		if err := s.wait(); err != nil {
+		if err := s.wait(ctx); err != nil {
 			return err
 		}
 		s.flush.memory.Reconsider()
@@ -337,11 +350,11 @@ func (s *session) ended(ctx context.Context, r *reading) error {
 			Source: r.place.source, Shard: r.shard.ID, From: r.place.from, Through: r.place.from, ProofFrom: r.place.proofFrom,
 			Counts: r.place.carried, End: true,
 		}
-		if err := s.wait(); err != nil { // an open plan of this shard must be done first
+		if err := s.wait(ctx); err != nil { // an open plan of this shard must be done first
 			return err
 		}
 		if err := s.w.planner.carry(ctx, []PlanSpan{span}, s.held()); err != nil {
-			return err
+			return s.refused(err)
 		}
 	}
 	if f, ok := s.w.cfg.Source.(Finite); ok && f.Finite() {

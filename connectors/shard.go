@@ -14,7 +14,7 @@ import (
 
 // item is what a shard's reader hands to the session: a batch and what became of it, or the end of the reading.
 type item struct {
-	shard   core.ShardID
+	from    *reading
 	raw     core.Batch
 	outcome outcome
 	room    *memory.Room
@@ -37,6 +37,17 @@ type reading struct {
 	target core.SequenceNumber // read through it, then stop; empty: to the end
 	chase  bool                // read what is there, then stop
 	live   bool                // its reader runs
+	stop   context.CancelFunc  // ends its reader; nil if it never ran
+
+	leaving bool // another worker asks for it
+}
+
+// halt ends the shard's reader. What it hands over from now on is not taken.
+func (r *reading) halt() {
+	r.live = false
+	if r.stop != nil {
+		r.stop()
+	}
 }
 
 // lost reports whether the shard's lease is known to be lost.
@@ -56,7 +67,7 @@ func (s *session) readShard(ctx context.Context, r *reading) {
 	if ctx.Err() != nil {
 		return
 	}
-	out := item{shard: r.shard.ID, err: err}
+	out := item{from: r, err: err}
 	switch {
 	case errors.Is(err, io.EOF):
 		out.ended, out.err = true, nil
@@ -96,7 +107,7 @@ func (s *session) readLoop(ctx context.Context, r *reading) error {
 			return err
 		}
 		s.w.cfg.Events.read(d.raw, lag(d.raw))
-		if !s.send(ctx, item{shard: r.shard.ID, raw: d.raw, outcome: o, room: d.room}) {
+		if !s.send(ctx, item{from: r, raw: d.raw, outcome: o, room: d.room}) {
 			return ctx.Err()
 		}
 	}
@@ -170,30 +181,34 @@ func lag(raw core.Batch) time.Duration {
 	return max(0, time.Since(time.UnixMilli(int64(raw.Arrivals().Value(n-1)))))
 }
 
-// attach takes the lease of a shard, finishes the plan that its last holder left open, and returns where to go on.
-// ok is false when another worker holds it, or there is nothing to read.
-func (s *session) attach(ctx context.Context, shard Shard) (r *reading, ok bool, err error) {
-	w, src := s.w, s.w.cfg.Source.ID()
-	var l *lease.Lease
-	err = w.whenRoom(ctx, func() (err error) {
-		l, err = w.leases.Take(ctx, w.keys.lease(w.incarnation, src, shard.ID))
-		return err
-	})
-	if errors.Is(err, lease.ErrHeld) {
-		return nil, false, nil
-	} else if err != nil {
-		return nil, false, err
-	}
-	w.cfg.Events.lease(shard.ID, "held")
-	prog, err := s.settled(ctx, shard.ID)
+// attach finishes the plan that the last holder of a shard left open, and begins to read where it stands. A shard that is
+// gone has nothing to read: that is counted as lost.
+func (s *session) attach(reading, writing context.Context, shard Shard, l *lease.Lease, gone bool, why string) error {
+	s.w.cfg.Events.lease(shard.ID, "held")
+	prog, err := s.settled(writing, shard.ID)
 	if err != nil {
-		s.release(ctx, shard.ID, l)
-		return nil, false, err
+		return err
 	}
+	r := newReading(shard, l, s.w.cfg.Source.ID(), prog)
+	s.shard[shard.ID] = r
+	switch {
+	case prog.Ended:
+		return nil
+	case gone:
+		return s.lost(writing, r, Gap{From: r.place.from, Why: why}, true)
+	}
+	if err := s.pastGap(reading, writing, r); err != nil {
+		return err
+	}
+	s.start(reading, r)
+	return nil
+}
+
+func newReading(shard Shard, l *lease.Lease, source string, p Progress) *reading {
 	return &reading{
 		shard: shard, lease: l,
-		place: place{source: src, from: prog.Checkpoint, proofFrom: prog.ProofFrom, carried: prog.Carried, lost: prog.Unproven()},
-	}, !prog.Ended, nil
+		place: place{source: source, from: p.Checkpoint, proofFrom: p.ProofFrom, carried: p.Carried, lost: p.Unproven()},
+	}
 }
 
 // settled is how far a shard got, once no plan of it is open.
@@ -213,12 +228,4 @@ func (s *session) settled(ctx context.Context, id core.ShardID) (Progress, error
 			return prog, err
 		}
 	}
-}
-
-// release gives a lease up, also when ctx has ended.
-func (s *session) release(ctx context.Context, id core.ShardID, l *lease.Lease) {
-	if err := s.w.leases.Release(context.WithoutCancel(ctx), l); err != nil {
-		s.w.cfg.Events.retry("release lease", 1, 0, err) // it runs out by itself
-	}
-	s.w.cfg.Events.lease(id, "released")
 }

@@ -2,6 +2,7 @@ package connectors
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -23,7 +24,7 @@ type blind struct{ lease.Store }
 var errBlind = errors.New("unreadable")
 
 func (b blind) Get(ctx context.Context, key string) (control.Row, bool, error) {
-	if strings.Contains(key, "/shards/") {
+	if strings.Contains(key, "/shards/") && !strings.Contains(key, "/leases/") {
 		return control.Row{}, false, errBlind
 	}
 	return b.Store.Get(ctx, key)
@@ -34,14 +35,18 @@ func TestALeaseIsGivenUpWhereItsShardCannotBeRead(t *testing.T) {
 	var events []string
 	w, err := NewWorker(WorkerConfig{
 		Pipeline: "p", Program: &Program{Spec: "spec", SpecText: []byte("{}")}, Source: &tides{shards: []Shard{{ID: "a"}}},
-		Store: blind{store}, Lease: lease.Config{Owner: "me", Failover: time.Hour},
+		Store: blind{store}, Lease: lease.Config{Owner: "me", Failover: 100 * time.Millisecond},
 		Events: &Events{Lease: func(_ core.ShardID, what string) { events = append(events, what) }},
 	})
 	require.NoError(t, err)
 	require.ErrorIs(t, w.Run(t.Context()), errBlind)
 	require.Equal(t, []string{"held", "released"}, events)
-	_, err = lease.NewManager(store, lease.Config{Owner: "another", Failover: time.Hour}).Take(t.Context(), w.keys.lease(w.incarnation, "tides", "a"))
+	row, ok, err := store.Get(t.Context(), w.keys.leases(w.incarnation, "tides")+"shards/a")
 	require.NoError(t, err)
+	require.True(t, ok)
+	var st lease.State
+	require.NoError(t, json.Unmarshal(row.Value, &st))
+	require.Empty(t, st.Owner)
 }
 
 // pausing is a reader whose batches come after a pause.

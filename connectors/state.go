@@ -58,9 +58,7 @@ func (k keys) shards(inc, src string) string {
 
 func (k keys) shard(inc, src string, s core.ShardID) string { return k.shards(inc, src) + string(s) }
 
-func (k keys) lease(inc, src string, s core.ShardID) string {
-	return k.all(inc) + "leases/" + src + "/" + string(s)
-}
+func (k keys) leases(inc, src string) string { return k.all(inc) + "leases/" + src + "/" }
 
 func (k keys) plan(inc string, n int64) string { return fmt.Sprintf("%splans/%012d", k.all(inc), n) }
 

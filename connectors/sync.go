@@ -6,12 +6,11 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/penstock/penstock/connectors/lease"
 	"github.com/penstock/penstock/core"
 	"github.com/penstock/penstock/core/control"
 )
 
-// sync looks for shards, makes the rows of new ones, and starts reading those whose turn has come.
+// sync looks for shards, makes the rows of new ones, and reads those whose turn has come and whose leases fall to this worker.
 func (s *session) sync(reading, writing context.Context) error {
 	shards, err := s.w.cfg.Source.Shards(reading)
 	if err != nil {
@@ -22,47 +21,23 @@ func (s *session) sync(reading, writing context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.progress = progress
 	listed := make(map[core.ShardID]bool, len(shards))
+	clear(s.known)
 	for _, shard := range shards {
 		listed[shard.ID] = true
-	}
-	for _, shard := range shards {
 		s.known[shard.ID] = shard
-		if r := s.shard[shard.ID]; r != nil {
-			if r.lost() {
-				return fmt.Errorf("%s: %w", shard.ID, lease.ErrLost)
-			}
-			continue
-		}
-		if !turn(shard, listed, progress) || s.crowded() {
-			continue
-		}
-		r, more, err := s.attach(writing, shard)
-		if err != nil {
+	}
+	gone, err := s.vanished(writing, listed)
+	if err != nil {
+		return err
+	}
+	for { // a shard of a finite source that has nothing to read leaves its place to another
+		if err := s.share(writing, shards, listed, gone); err != nil {
 			return err
 		}
-		if r != nil {
-			s.shard[shard.ID] = r
-			if more {
-				if err := s.pastGap(reading, writing, r); err != nil {
-					return err
-				}
-				s.start(reading, r)
-			}
-		}
-	}
-	s.forget(writing, listed, progress)
-	return s.vanished(writing, listed, progress)
-}
-
-// forget gives up the shards that were read to their ends and are not listed any more: a source whose shards come and go
-// would have ever more of them.
-func (s *session) forget(ctx context.Context, listed map[core.ShardID]bool, progress map[core.ShardID]Progress) {
-	for id, r := range s.shard {
-		if !listed[id] && !r.live && progress[id].Ended && progress[id].OpenPlan == 0 {
-			s.release(ctx, id, r.lease)
-			delete(s.shard, id)
-			delete(s.known, id)
+		if taken, err := s.follow(reading, writing, gone); err != nil || taken == 0 || s.room() <= 0 {
+			return err
 		}
 	}
 }
@@ -91,6 +66,7 @@ func (s *session) start(ctx context.Context, r *reading) {
 		r.target = tip
 	}
 	r.live = true
+	ctx, r.stop = context.WithCancel(ctx)
 	s.readers.Add(1)
 	go func() {
 		defer s.readers.Done()
@@ -106,20 +82,6 @@ func turn(shard Shard, listed map[core.ShardID]bool, progress map[core.ShardID]P
 		}
 	}
 	return true
-}
-
-// crowded reports whether as many shards of a finite source are read as may be at once.
-func (s *session) crowded() bool {
-	if f, ok := s.w.cfg.Source.(Finite); !ok || !f.Finite() {
-		return false
-	}
-	n := 0
-	for _, r := range s.shard {
-		if r.live {
-			n++
-		}
-	}
-	return n >= maxReaders()
 }
 
 // register makes the rows of shards that have none, with the checkpoints where the pipeline's start puts them, before

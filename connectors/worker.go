@@ -31,7 +31,7 @@ type WorkerConfig struct {
 	Memory         *memory.Budget // shared by the pipelines of a process; nil: no bound but the buffer's
 	Scratch        *scratch.Space // room on disk for rows that memory has none for; nil: none
 	Drain          time.Duration
-	ShardSync      time.Duration // how often new shards are looked for. Default 1s
+	ShardSync      time.Duration // how often new shards are looked for. Default 1s, or 5s where others use the store
 	UntilCaughtUp  bool          // take each shard's tip at start, deliver through it, return
 	Adopt          bool          // go on although the destination holds output of another incarnation
 	Events         *Events
@@ -42,6 +42,7 @@ type WorkerConfig struct {
 type Worker struct {
 	cfg         WorkerConfig
 	keys        keys
+	table       lease.Store // the store, without patience
 	incarnation string
 	leases      *lease.Manager
 	memory      *memory.Holder
@@ -64,11 +65,14 @@ func NewWorker(cfg WorkerConfig) (*Worker, error) {
 	}
 	if cfg.ShardSync <= 0 {
 		cfg.ShardSync = time.Second
+		if !cfg.Lease.Exclusive {
+			cfg.ShardSync = 5 * time.Second
+		}
 	}
 	if cfg.Drain <= 0 {
 		cfg.Drain = 10 * time.Second
 	}
-	w := &Worker{cfg: cfg, keys: keys{cfg.Pipeline}, leases: lease.NewManager(cfg.Store, cfg.Lease), memory: cfg.Memory.Holder()}
+	w := &Worker{cfg: cfg, keys: keys{cfg.Pipeline}, table: cfg.Store, memory: cfg.Memory.Holder()}
 	w.cfg.Store = patient{cfg.Store, w}
 	return w, nil
 }
@@ -90,17 +94,36 @@ func (w *Worker) Run(ctx context.Context) (err error) {
 		return err
 	}
 	renewing, stop := context.WithCancel(context.WithoutCancel(ctx))
-	defer stop()
-	go w.leases.Run(renewing)
+	renewed := make(chan struct{})
+	go func() {
+		w.leases.Run(renewing)
+		close(renewed)
+	}()
+	defer func() {
+		stop()
+		<-renewed
+		w.leave(ctx)
+	}()
 	for {
 		err := w.session(ctx)
 		if !errors.Is(err, lease.ErrLost) && !errors.Is(err, errMoved) {
 			return err
 		}
-		// Another worker took over some shard. What was staged is dropped and read again from the checkpoints.
+		// Another worker moved on in some shard. What was staged is dropped and read again from the checkpoints.
 		if pause(ctx, firstWait) != nil {
 			return nil
 		}
+	}
+}
+
+// leave gives up all leases, also when ctx has ended.
+func (w *Worker) leave(ctx context.Context) {
+	held := w.leases.Held()
+	if err := w.leases.Leave(context.WithoutCancel(ctx)); err != nil {
+		w.cfg.Events.retry("release leases", 1, 0, err) // they run out by themselves
+	}
+	for _, l := range held {
+		w.cfg.Events.lease(core.ShardID(l.Name()), "released")
 	}
 }
 
@@ -133,6 +156,9 @@ func (w *Worker) open(ctx context.Context) error {
 
 func (w *Worker) opened(ctx context.Context, st State) error {
 	w.incarnation = st.Incarnation
+	shared := w.cfg.Lease
+	shared.Prefix = w.keys.leases(w.incarnation, w.cfg.Source.ID())
+	w.leases = lease.NewManager(w.table, shared) // renewals do not wait
 	w.planner = &planner{store: w.cfg.Store, keys: w.keys, incarnation: st.Incarnation, source: w.cfg.Source, without: w.without}
 	w.schemas = &schemas{
 		store: w.cfg.Store, keys: w.keys, incarnation: st.Incarnation, program: w.cfg.Program, events: w.cfg.Events,

@@ -3,175 +3,147 @@ package lease
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
-
-	"github.com/penstock/penstock/core/control"
 )
 
-// Config says how a worker takes and keeps leases.
-type Config struct {
-	Owner    string        // names this worker; no two running workers may share it
-	Failover time.Duration // how long an unmoved counter must be seen before a lease may be taken. Default 10s
-	// Exclusive says that no other worker can be alive, because this process alone holds the store: leases of other
-	// owners are taken at once.
-	Exclusive bool
-}
-
-// Manager takes leases for one worker and renews them.
+// Manager keeps the leases of one worker: it takes those that fall to it, renews them, and gives up those that another
+// worker should have.
 type Manager struct {
 	store Store
 	cfg   Config
+	off   guards
+	now   func() time.Duration // a monotonic clock
 
-	mu   sync.Mutex
-	held map[string]*Lease
-	seen map[string]sighting
-}
+	mind    *mind // of the goroutine that makes rounds
+	beats   int64
+	asks    chan chan error // for a round
+	changed chan struct{}
 
-// sighting is when a lease's state was first seen to be what it is.
-type sighting struct {
-	state State
-	since time.Time
+	mu        sync.Mutex // guards what follows
+	shards    map[string]bool
+	held      map[string]*Lease
+	releasing map[string]bool
 }
 
 // NewManager returns a manager that holds nothing and starts nothing.
 func NewManager(store Store, cfg Config) *Manager {
-	if cfg.Failover <= 0 {
-		cfg.Failover = 10 * time.Second
+	began := time.Now()
+	m := &Manager{
+		store: store, cfg: cfg.withDefaults(), now: func() time.Duration { return time.Since(began) },
+		asks: make(chan chan error), changed: make(chan struct{}, 1),
+		held: map[string]*Lease{}, releasing: map[string]bool{},
 	}
-	return &Manager{store: store, cfg: cfg, held: map[string]*Lease{}, seen: map[string]sighting{}}
+	m.mind = newMind(m.cfg, &m.off)
+	return m
 }
 
-// Take takes the lease of key if nobody holds it or its holder has stood still for the failover time. ErrHeld
-// otherwise: call again later, the manager remembers since when the holder has not moved.
-func (m *Manager) Take(ctx context.Context, key string) (*Lease, error) {
-	row, st, err := load(ctx, m.store, key)
-	if err != nil {
-		return nil, err
-	}
-	if l := m.holding(key); l != nil && l.ours(st) {
-		return l, nil
-	}
-	if !m.takeable(key, st) {
-		return nil, fmt.Errorf("%s is held by %q: %w", key, st.Owner, ErrHeld)
-	}
-	next := State{Owner: m.cfg.Owner, Epoch: st.Epoch + 1}
-	_, err = m.store.Commit(ctx, control.Txn{
-		Checks: []control.Check{{Key: key, Version: row.Version}},
-		Writes: []control.Write{{Key: key, Value: encode(next)}},
-	})
-	switch {
-	case errors.Is(err, control.ErrConflict):
-		return nil, fmt.Errorf("%s was taken at the same time: %w", key, ErrHeld)
-	case errors.Is(err, control.ErrUnknown):
-		if _, st, err = load(ctx, m.store, key); err != nil {
-			return nil, err
-		} else if st != next {
-			return nil, fmt.Errorf("%s: outcome unknown, now held by %q: %w", key, st.Owner, ErrHeld)
-		}
-	case err != nil:
-		return nil, fmt.Errorf("take lease %s: %w", key, err)
-	}
-	l := &Lease{key: key, owner: next.Owner, epoch: next.Epoch, store: m.store, lost: make(chan struct{})}
+// Share says which shards there are, and whether each may be read now: it is open to readers, and its parents were read to
+// their ends. A lease of one that is known, and may not be read, is given up and its row deleted; one of a shard that is
+// not known any more is kept, since another worker may know better.
+func (m *Manager) Share(shards map[string]bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.held[key] = l
-	delete(m.seen, key)
-	return l, nil
+	m.shards = maps.Clone(shards)
 }
 
-// takeable reports whether a lease in state st may be taken now.
-func (m *Manager) takeable(key string, st State) bool {
-	if st.Owner == "" || m.cfg.Exclusive {
-		return true
-	}
+// Held are the leases that are held, as far as this worker knows, in order of their names.
+func (m *Manager) Held() []*Lease {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	s, ok := m.seen[key]
-	if !ok || s.state != st {
-		m.seen[key] = sighting{st, time.Now()}
-		return false
-	}
-	return time.Since(s.since) >= m.cfg.Failover
+	return slices.SortedFunc(maps.Values(m.held), func(a, b *Lease) int { return strings.Compare(a.name, b.name) })
 }
 
-func (m *Manager) holding(key string) *Lease {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.held[key]
-}
+// Changed receives something after leases were taken, lost, or asked for by another worker.
+func (m *Manager) Changed() <-chan struct{} { return m.changed }
 
-// Run renews what is held, three times within the failover time, until ctx ends; nothing where there is nobody to see it.
-// Errors of the store are retried: a lease that cannot be renewed will be taken by another worker, which is the failover
-// working.
+// Run looks at the rows and does what they call for, until ctx ends. Errors of the store are retried: leases that cannot
+// be renewed will be taken by another worker, which is the failover working.
 func (m *Manager) Run(ctx context.Context) {
-	if m.cfg.Exclusive {
-		return
-	}
-	t := time.NewTicker(m.cfg.Failover / 3)
-	defer t.Stop()
-	for {
+	var asker chan error
+	for ctx.Err() == nil {
+		limited, cancel := context.WithTimeout(ctx, m.cfg.Failover) // what takes longer is of no use
+		wait, err := m.round(limited)
+		cancel()
+		if asker != nil {
+			asker <- err
+			asker = nil
+		}
+		t := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
-			return
 		case <-t.C:
-			for _, l := range m.snapshot() {
-				if err := m.renew(ctx, l); errors.Is(err, ErrLost) {
-					m.forget(l)
-				}
-			}
+		case asker = <-m.asks:
 		}
+		t.Stop()
 	}
 }
 
-func (m *Manager) snapshot() []*Lease {
+// Sync waits until Run has made a round that began after the call.
+func (m *Manager) Sync(ctx context.Context) error {
+	answer := make(chan error, 1)
+	select {
+	case m.asks <- answer:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case err := <-answer:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// round reads the rows once and acts on them. It returns when to do so again.
+func (m *Manager) round(ctx context.Context) (time.Duration, error) {
+	asked := m.now()
+	rows, err := m.store.List(ctx, m.cfg.Prefix)
+	if err != nil {
+		return m.cfg.look(), err
+	}
+	came := m.now()
+	t := m.told()
+	for _, l := range t.held {
+		l.rate.measure(came, l.bytes.Load(), smooth*m.cfg.Failover)
+	}
+	m.mind.see(rows, t, asked, came)
+	do := m.mind.decide()
+	err = m.carryOut(ctx, do)
+	if errors.Is(err, errBehind) {
+		return m.cfg.look() / 4, nil
+	}
+	return max(do.next-(m.now()-came), time.Millisecond), err
+}
+
+func (m *Manager) told() told {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return slices.Collect(maps.Values(m.held))
+	return told{m.shards, maps.Clone(m.held), maps.Clone(m.releasing)}
+}
+
+// holds reports whether a lease is still held.
+func (m *Manager) holds(l *Lease) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return l != nil && m.held[l.name] == l
 }
 
 func (m *Manager) forget(l *Lease) {
 	l.markLost()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.held[l.key] == l {
-		delete(m.held, l.key)
+	if m.held[l.name] == l {
+		delete(m.held, l.name)
 	}
 }
 
-// renew bumps the counter of a lease that is still ours.
-func (m *Manager) renew(ctx context.Context, l *Lease) error {
-	row, st, err := load(ctx, m.store, l.key)
-	if err != nil {
-		return err
+func (m *Manager) tell() {
+	select {
+	case m.changed <- struct{}{}:
+	default:
 	}
-	if !l.ours(st) {
-		return ErrLost
-	}
-	st.Counter++
-	_, err = m.store.Commit(ctx, control.Txn{
-		Checks: []control.Check{{Key: l.key, Version: row.Version}},
-		Writes: []control.Write{{Key: l.key, Value: encode(st)}},
-	})
-	return err
-}
-
-// Release gives a lease up so that another worker can take it at once. The epoch stays, so it still rises when taken.
-func (m *Manager) Release(ctx context.Context, l *Lease) error {
-	m.forget(l)
-	row, st, err := load(ctx, m.store, l.key)
-	if err != nil || !l.ours(st) {
-		return err
-	}
-	_, err = m.store.Commit(ctx, control.Txn{
-		Checks: []control.Check{{Key: l.key, Version: row.Version}},
-		Writes: []control.Write{{Key: l.key, Value: encode(State{Epoch: st.Epoch, Counter: st.Counter})}},
-	})
-	if errors.Is(err, control.ErrConflict) {
-		return nil // taken meanwhile
-	}
-	return err
 }
