@@ -9,12 +9,6 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/connectors"
-	"github.com/penstock/penstock/connectors/deadletter"
-	"github.com/penstock/penstock/connectors/file"
-	"github.com/penstock/penstock/connectors/generator"
-	"github.com/penstock/penstock/connectors/kinesis"
-	"github.com/penstock/penstock/connectors/lease"
-	"github.com/penstock/penstock/connectors/streamsource"
 	"github.com/penstock/penstock/core/stream"
 )
 
@@ -22,6 +16,7 @@ import (
 type RunOptions struct {
 	UntilCaughtUp bool          // deliver what each shard holds now, then end
 	Adopt         bool          // go on although the destination holds output of an earlier incarnation
+	State         *State        // shared with other workers; nil: the node's own
 	Await         bool          // wait for a stream that is not there, also where it was deleted
 	Drain         time.Duration // how long what is buffered may take when ctx ends. Default 10s
 	Events        *connectors.Events
@@ -76,21 +71,20 @@ func (n *Node) run(ctx context.Context, r *Registry, s *Spec, opts RunOptions) (
 		return fmt.Errorf("pipeline %s: %w", s.Name, err)
 	}
 	defer func() { err = errors.Join(err, source.Close()) }()
-	letters, err := deadletter.New(n.Streams, s.DeadLetter)
+	at, err := n.placeOf(ctx, s, opts)
 	if err != nil {
-		return err
+		return fmt.Errorf("pipeline %s: %w", s.Name, err)
 	}
 	finite, ok := source.(connectors.Finite)
 	cfg := connectors.WorkerConfig{
-		Pipeline: s.Name, Program: program, Source: source, Start: s.Source.Start, DeadLetters: letters, Store: n.Control,
+		Pipeline: s.Name, Program: program, Source: source, Start: s.Source.Start, DeadLetters: at.letters, Store: at.store,
 		OpenProgram: func(ctx context.Context, text []byte) (*connectors.Program, error) {
 			return r.Stored(ctx, text, opts.Env)
 		},
 		OpenSource: func(ctx context.Context, text []byte) (connectors.Source, error) {
 			return n.storedSource(ctx, r, text, opts)
 		},
-		Lease:  lease.Config{Owner: fmt.Sprintf("%d-%d", os.Getpid(), time.Now().UnixNano()), Exclusive: true},
-		Buffer: s.Buffer, Drain: opts.Drain, Adopt: opts.Adopt, Events: opts.Events, Memory: n.memory, Scratch: n.scratch,
+		Lease: at.lease, Buffer: s.Buffer, Drain: opts.Drain, Adopt: opts.Adopt, Events: opts.Events, Memory: n.memory, Scratch: n.scratch,
 		UntilCaughtUp: opts.UntilCaughtUp && (!ok || !finite.Finite()),
 	}
 	if t, ok := s.Sink.Config.(interface{ Target() connectors.ByteSize }); ok {
@@ -135,7 +129,7 @@ func (n *Node) Check(ctx context.Context, r *Registry, s *Spec, opts RunOptions)
 	}
 	defer func() { err = errors.Join(err, program.Sink.Close(context.WithoutCancel(ctx))) }()
 	if s.Source.Stream != "" && !opts.Await {
-		if _, err := n.source(ctx, s, program, RunOptions{}); err != nil {
+		if _, err := n.source(ctx, s, program, RunOptions{State: opts.State, UntilCaughtUp: true}); err != nil {
 			return fmt.Errorf("pipeline %s: %w", s.Name, err)
 		}
 	}
@@ -221,29 +215,6 @@ func (n *Node) Idle(name string) error {
 
 var errLog = errors.New("the log failed and cannot tell what is durable: start penstock again")
 
-// source opens what a spec reads.
-func (n *Node) source(ctx context.Context, s *Spec, program *connectors.Program, opts RunOptions) (connectors.Source, error) {
-	switch {
-	case s.Source.File != nil && s.Source.File.IsStdin():
-		return n.openStdin(ctx, s, framing(program.Decoder), opts.Stdin)
-	case s.Source.File != nil:
-		return file.New(*s.Source.File, framing(program.Decoder), n.Control, s.Name, opts.Events.Notice)
-	case s.Source.Generate != nil:
-		g, err := generator.New(*s.Source.Generate)
-		if err != nil {
-			return nil, err
-		}
-		return generator.NewSource(g), nil
-	case s.Source.Kinesis != nil:
-		return kinesis.Open(ctx, *s.Source.Kinesis, kinesis.Options{Events: opts.Events, Wait: !opts.UntilCaughtUp})
-	}
-	st, err := n.Streams.Open(ctx, s.Source.Stream)
-	if err != nil {
-		return nil, fmt.Errorf("%w: make it with penstock streams create %s", err, s.Source.Stream)
-	}
-	return streamsource.New(st), nil
-}
-
 // storedSource opens what a spec that was stored reads, for plans that it left open. Of standard input, that is what was put
 // into its stream.
 func (n *Node) storedSource(ctx context.Context, r *Registry, text []byte, opts RunOptions) (connectors.Source, error) {
@@ -260,12 +231,4 @@ func (n *Node) storedSource(ctx context.Context, r *Registry, text []byte, opts 
 	}
 	source, err := n.source(ctx, s, program, opts)
 	return source, errors.Join(err, program.Sink.Close(ctx))
-}
-
-// framing is how a decoder wants a text to be split.
-func framing(d connectors.Decoder) connectors.Framing {
-	if f, ok := d.(connectors.Framer); ok {
-		return f.Framing()
-	}
-	return connectors.Framing{}
 }

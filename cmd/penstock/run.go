@@ -35,6 +35,8 @@ type runConfig struct {
 	admin               string
 	public, pprof       bool
 	logFormat, logLevel string
+	state               stateConfig
+	ownData             bool // --data was given
 }
 
 // load reads pipeline files. All mistakes of all files are one error.
@@ -93,13 +95,17 @@ func (a *app) run() *cobra.Command {
 			"SIGHUP reads the pipeline files again: one that changed is drained and goes on with its new text, one that is wrong keeps\n" +
 			"running as it is. A pipeline that fails does not stop the others; the exit code is 3 then.",
 		Args: cobra.MinimumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return a.runPipelines(cmd.Context(), c, args) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c.ownData = cmd.Flags().Changed("data")
+			return a.runPipelines(cmd.Context(), c, args)
+		},
 	}
-	cmd.Example = "  penstock run clicks-archive.yaml --until-caught-up\n  penstock run *.yaml --watch --admin 127.0.0.1:4568"
+	cmd.Example = "  penstock run clicks-archive.yaml --until-caught-up\n  penstock run *.yaml --watch --admin 127.0.0.1:4568\n  penstock run clicks-archive.yaml --state http://streams.example:4567   # one of any number of workers"
 	cmd.ValidArgsFunction = yamlFiles
 	dataFlag(cmd, &c.data)
 	f := cmd.Flags()
 	f.BoolVar(&c.opts.UntilCaughtUp, "until-caught-up", false, "deliver what the stream holds now, then exit")
+	c.state.flags(f)
 	c.flags(f)
 	return cmd
 }
@@ -174,7 +180,19 @@ func (a *app) hosting(ctx context.Context, c runConfig, files []string, f func(h
 // runPipelines runs the pipelines of files.
 func (a *app) runPipelines(ctx context.Context, c runConfig, files []string) error {
 	c.opts.Stdin = a.in
-	err := a.hosting(ctx, c, files, func(h *host, specs []*pipelines.Spec) error {
+	state, closing, err := c.state.open(ctx)
+	defer closing()
+	if err != nil {
+		return err
+	}
+	if c.opts.State = state; state != nil && !c.ownData {
+		// Nothing in it outlives the run, and workers on one host each need one.
+		if c.data, err = os.MkdirTemp("", "penstock-worker-"); err != nil {
+			return err
+		}
+		defer os.RemoveAll(c.data) //nolint:errcheck // it is below the folder for what may be removed
+	}
+	err = a.hosting(ctx, c, files, func(h *host, specs []*pipelines.Spec) error {
 		u := newRunner(h.node, h.registry, h.metrics, h.log, c.opts, h.progress)
 		defer func() { a.result = u.sum }()
 		return u.run(ctx, specs, c.watch, h.admin)

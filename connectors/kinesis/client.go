@@ -21,8 +21,8 @@ const (
 	idleConns   = 64
 )
 
-// newClient is a client of the configured server. It tries once: what is tried again, and when, is the source's matter.
-func newClient(ctx context.Context, c Config) (*kinesis.Client, error) {
+// NewClient is a client of the configured server. It tries once: what is tried again, and when, is the source's matter.
+func NewClient(ctx context.Context, c Config) (*kinesis.Client, error) {
 	load := []func(*config.LoadOptions) error{config.WithRegion(c.region()), config.WithSharedConfigProfile(c.Profile)}
 	if c.AccessKey != "" {
 		fixed := credentials.NewStaticCredentialsProvider(c.AccessKey, c.SecretKey.Reveal(), c.SessionToken.Reveal())

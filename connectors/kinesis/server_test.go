@@ -69,7 +69,7 @@ func (s *server) listen(t *testing.T) *server {
 	h := httptest.NewServer(s)
 	t.Cleanup(h.Close)
 	s.url = h.URL
-	client, err := newClient(t.Context(), s.config("any", "polling"))
+	client, err := NewClient(t.Context(), s.config("any", "polling"))
 	require.NoError(t, err)
 	s.Client = client
 	return s

@@ -53,7 +53,7 @@ func Open(ctx context.Context, c Config, opts Options) (*Source, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	client, err := newClient(ctx, c)
+	client, err := NewClient(ctx, c)
 	if err != nil {
 		return nil, err
 	}

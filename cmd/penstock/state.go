@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/spf13/pflag"
+
+	"github.com/penstock/penstock/connectors/kinesis"
+	"github.com/penstock/penstock/connectors/lease"
+	"github.com/penstock/penstock/connectors/lease/postgres"
+	"github.com/penstock/penstock/core/controlapi"
+	"github.com/penstock/penstock/pipelines"
+)
+
+// stateConfig is what the flags of run say of the state that workers share.
+type stateConfig struct {
+	url      string
+	failover time.Duration
+}
+
+// stateVariable is the environment variable that names the state.
+const stateVariable = "PENSTOCK_STATE"
+
+func (c *stateConfig) flags(f *pflag.FlagSet) {
+	f.StringVar(&c.url, "state", "", "where workers that share the pipelines have their leases and checkpoints: http(s)://HOST:PORT of penstock serve, or postgres://... (default: in the data directory, for this process alone; or $"+stateVariable+")")
+	f.DurationVar(&c.failover, "failover", 10*time.Second, "how long a worker stands still until others take over, with --state")
+}
+
+// open returns the state; nil where there is none. close ends its connections.
+func (c *stateConfig) open(ctx context.Context) (st *pipelines.State, closing func(), err error) {
+	closing = func() {}
+	where := c.url
+	if where == "" {
+		where = os.Getenv(stateVariable)
+	}
+	if where == "" {
+		return nil, closing, nil
+	}
+	if c.failover < time.Second {
+		return nil, closing, usage(fmt.Errorf("--failover %s: want a second or more", c.failover))
+	}
+	u, err := url.Parse(where)
+	if err != nil {
+		return nil, closing, usage(errors.New("--state: want a URL such as http://127.0.0.1:4567 or postgres://user@host/database")) // it may have a password
+	}
+	st = &pipelines.State{Failover: c.failover}
+	switch u.Scheme {
+	case "http", "https":
+		if u.Host == "" || u.Path != "" && u.Path != "/" {
+			return nil, closing, usage(fmt.Errorf("--state %s: want a URL of scheme and host only", u.Redacted()))
+		}
+		st.Server = &kinesis.Config{Endpoint: u.Scheme + "://" + u.Host}
+		st.Store, err = serverState(ctx, st.Server.Endpoint)
+	case "postgres", "postgresql":
+		st.Store, closing, err = databaseState(ctx, where)
+	default:
+		err = usage(fmt.Errorf("--state: %q is neither http, https nor postgres", u.Scheme))
+	}
+	return st, closing, err
+}
+
+// stateWait is how long an answer of a server that holds the state may take.
+const stateWait = time.Minute
+
+func serverState(ctx context.Context, endpoint string) (func(context.Context, string) (lease.Store, error), error) {
+	found, err := config.LoadDefaultConfig(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("find AWS credentials: %w", err)
+	}
+	if found.Region == "" {
+		found.Region = "us-east-1"
+	}
+	cfg := controlapi.ClientConfig{
+		Endpoint: endpoint, Region: found.Region, Credentials: aws.NewCredentialsCache(found.Credentials), HTTP: &http.Client{Timeout: stateWait},
+	}
+	if b, ok := found.HTTPClient.(interface{ GetTransport() *http.Transport }); ok { // it has what AWS_CA_BUNDLE says
+		cfg.HTTP.Transport = b.GetTransport()
+	}
+	return func(_ context.Context, pipeline string) (lease.Store, error) { return controlapi.NewClient(cfg, pipeline), nil }, nil
+}
+
+func databaseState(ctx context.Context, where string) (func(context.Context, string) (lease.Store, error), func(), error) {
+	cfg, err := pgxpool.ParseConfig(where)
+	if err != nil {
+		return nil, func() {}, usage(errors.New("--state: it cannot be read as the URL of a database")) // it may have a password
+	}
+	cfg.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec // a pooler may hand out another server
+	pool, err := pgxpool.NewWithConfig(ctx, cfg)
+	if err != nil {
+		return nil, func() {}, err
+	}
+	open := func(ctx context.Context, _ string) (lease.Store, error) {
+		return postgres.Open(ctx, postgres.Config{Pool: pool})
+	}
+	return open, pool.Close, nil
+}
