@@ -1,0 +1,202 @@
+//go:build unix
+
+package workers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
+	"github.com/stretchr/testify/require"
+
+	"github.com/penstock/penstock/integration/servers"
+	"github.com/penstock/penstock/integration/servetest"
+)
+
+// TestWorkersComeAndGo has workers over a server's stream, with their state in the server or in PostgreSQL, while whatever can
+// happen to workers, shards and servers happens. PENSTOCK_WORKER_FAULTS says how often.
+func TestWorkersComeAndGo(t *testing.T) {
+	servers.Need(t, "server and workers")
+	faults := 10
+	if n, err := strconv.Atoi(os.Getenv("PENSTOCK_WORKER_FAULTS")); err == nil {
+		faults = n
+	}
+	for _, where := range []string{"server", "postgres"} {
+		t.Run(where, func(t *testing.T) {
+			server := servetest.New(t, "--state-delay", "50ms")
+			state, restart := server.Endpoint, func() {
+				server.Kill()
+				server.Restart(t)
+			}
+			if where == "postgres" {
+				db := servers.PostgresFor(t)
+				state, restart = db.URL, func() {
+					db.Kill()
+					require.NoError(t, db.Restart(t.Context()))
+				}
+			}
+			c := server.Client(t)
+			_, err := c.CreateStream(t.Context(), &kinesis.CreateStreamInput{StreamName: aws.String("clicks"), ShardCount: aws.Int32(8)})
+			require.NoError(t, err)
+			require.NoError(t, kinesis.NewStreamExistsWaiter(c).Wait(t.Context(), &kinesis.DescribeStreamInput{StreamName: aws.String("clicks")}, time.Minute))
+			f, p := newFleet(t, server.Endpoint, state), &producer{client: c, acked: map[string]bool{}, doubt: map[string]bool{}}
+			for range 3 {
+				f.add()
+			}
+			stop := p.keep(t)
+			happened := map[string]int{}
+			rng := rand.New(rand.NewPCG(1, 7)) //nolint:gosec // faults that can be had again
+			for range faults {
+				happened[f.happen(c, rng, restart)]++
+				time.Sleep(time.Duration(rng.Int64N(int64(2 * failover)))) // less and more than the failover time
+				f.healthy()
+			}
+			stop()
+			for _, w := range f.all {
+				f.thaw(w)
+			}
+			require.Eventually(t, func() bool { return len(f.rows()) >= p.count() }, 3*time.Minute, time.Second, "%s", f.logs())
+			for len(f.all) > 0 {
+				f.stop(0)
+			}
+			f.run("run", "p.yaml", "--state", state, "--until-caught-up")
+			rows := f.rows()
+			missing, extra := p.judge(t, rows)
+			require.Contains(t, f.run("verify", "p.yaml"), "verify p: clean")
+			t.Logf("campaign=workers state=%s faults=%d %v rows_expected=%d rows_got=%d missing=%d extra=%d", where, faults, happened, p.count(), len(rows), missing, extra)
+		})
+	}
+}
+
+// happen makes something happen, and says what.
+func (f *fleet) happen(c *kinesis.Client, rng *rand.Rand, restart func()) string {
+	i := rng.IntN(len(f.all))
+	switch n := rng.IntN(100); {
+	case len(f.all) < 2 || n < 20 && len(f.all) < 6:
+		f.add()
+		return "added"
+	case n < 45:
+		f.kill(i)
+		return "killed"
+	case n < 70:
+		f.freeze(i)
+		return "frozen"
+	case n < 80:
+		f.stop(i)
+		return "stopped"
+	case n < 88:
+		restart()
+		return "restarted"
+	}
+	return reshard(f.t, c, rng)
+}
+
+// reshard splits or merges shards.
+func reshard(t *testing.T, c *kinesis.Client, rng *rand.Rand) string {
+	t.Helper()
+	out, err := c.ListShards(t.Context(), &kinesis.ListShardsInput{StreamName: aws.String("clicks"), ShardFilter: &types.ShardFilter{Type: types.ShardFilterTypeAtLatest}})
+	require.NoError(t, err)
+	shards := out.Shards
+	count, what := len(shards)+1, "split"
+	if rng.IntN(2) == 0 && len(shards) > 4 {
+		count, what = len(shards)-1, "merged"
+	}
+	_, err = c.UpdateShardCount(t.Context(), &kinesis.UpdateShardCountInput{
+		StreamName: aws.String("clicks"), TargetShardCount: aws.Int32(int32(count)), ScalingType: types.ScalingTypeUniformScaling, //nolint:gosec // few
+	})
+	if used := (*types.ResourceInUseException)(nil); !errors.As(err, &used) { // the one before is under way
+		require.NoError(t, err)
+	}
+	return what
+}
+
+// producer puts records with ids of their own.
+type producer struct {
+	client *kinesis.Client
+	mu     sync.Mutex // guards what follows
+	acked  map[string]bool
+	doubt  map[string]bool // of puts that were answered with an error: they may be there
+	n      int
+}
+
+// keep puts records until the func that it returns is called.
+func (p *producer) keep(t *testing.T) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for ctx.Err() == nil {
+			p.put(ctx, 50)
+			select {
+			case <-time.After(50 * time.Millisecond):
+			case <-ctx.Done():
+			}
+		}
+	}()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		<-done
+	})
+	t.Cleanup(stop)
+	return stop
+}
+
+func (p *producer) put(ctx context.Context, n int) {
+	in := &kinesis.PutRecordsInput{StreamName: aws.String("clicks")}
+	ids := make([]string, n)
+	p.mu.Lock()
+	for i := range n {
+		p.n++
+		key := fmt.Sprint("k", p.n%97)
+		ids[i] = fmt.Sprint("r", p.n)
+		p.doubt[ids[i]] = true
+		in.Records = append(in.Records, types.PutRecordsRequestEntry{PartitionKey: &key, Data: fmt.Appendf(nil, `{"id":%q,"key":%q,"n":%d}`, ids[i], key, p.n)})
+	}
+	p.mu.Unlock()
+	out, err := p.client.PutRecords(ctx, in)
+	if err != nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i, r := range out.Records {
+		if r.ErrorCode == nil {
+			p.acked[ids[i]] = true
+			delete(p.doubt, ids[i])
+		}
+	}
+}
+
+func (p *producer) count() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.acked)
+}
+
+// judge counts what was acknowledged and is not there, and what is there too often or was never put.
+func (p *producer) judge(t *testing.T, rows map[string]int) (missing, extra int) {
+	t.Helper()
+	for id := range p.acked {
+		if rows[id] == 0 {
+			missing++
+		}
+	}
+	for id, n := range rows {
+		if n != 1 || !p.acked[id] && !p.doubt[id] {
+			extra++
+		}
+	}
+	require.Zero(t, missing, "rows are missing")
+	require.Zero(t, extra, "rows are there twice, or were never put")
+	return missing, extra
+}
