@@ -17,7 +17,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/penstock/penstock/integration/laketest"
 	"github.com/penstock/penstock/integration/servetest"
 )
 
@@ -47,7 +46,7 @@ func newFleet(t *testing.T, endpoint, state string) *fleet {
 	f := &fleet{t: t, dir: t.TempDir(), state: state}
 	text := fmt.Sprintf(`version: 1
 name: p
-source: {kinesis: {stream: clicks, endpoint: '%s', access_key: key, secret_key: secret}, decode: {json: {}}}
+source: {kinesis: {stream: clicks, endpoint: '%s', access_key: key, secret_key: '${SECRET}'}, decode: {json: {}}}
 buffer: {max_records: 2000, max_age: 1s}
 sink: {file: {path: ./lake, format: {ndjson: {}}}}
 `, endpoint)
@@ -62,7 +61,7 @@ sink: {file: {path: ./lake, format: {ndjson: {}}}}
 
 func (f *fleet) command(args ...string) *exec.Cmd {
 	cmd := exec.Command(servetest.Command(f.t), args...) //nolint:gosec,noctx // the binary that was built, ended by kill
-	cmd.Dir, cmd.Env = f.dir, append(os.Environ(), "AWS_ACCESS_KEY_ID=key", "AWS_SECRET_ACCESS_KEY=secret", "AWS_REGION=us-east-1", "TMPDIR="+f.dir)
+	cmd.Dir, cmd.Env = f.dir, append(os.Environ(), "AWS_ACCESS_KEY_ID=key", "AWS_SECRET_ACCESS_KEY=secret", "AWS_REGION=us-east-1", "SECRET=secret", "TMPDIR="+f.dir)
 	return cmd
 }
 
@@ -160,12 +159,12 @@ func (f *fleet) rows() map[string]int {
 			return err
 		}
 		last := map[string]int{}
-		for _, row := range laketest.Rows(f.t, map[string][]byte{d.Name(): text}) {
+		for row := range bytes.Lines(text) {
 			var v struct {
 				ID, Key string
 				N       int
 			}
-			require.NoError(f.t, json.Unmarshal([]byte(row), &v), row)
+			require.NoError(f.t, json.Unmarshal(row, &v), string(row))
 			require.GreaterOrEqual(f.t, v.N, last[v.Key], "%s: rows of key %s are out of order", d.Name(), v.Key)
 			last[v.Key] = v.N
 			out[v.ID]++
