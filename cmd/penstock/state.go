@@ -86,7 +86,9 @@ func serverState(ctx context.Context, endpoint string) (func(context.Context, st
 	if b, ok := found.HTTPClient.(interface{ GetTransport() *http.Transport }); ok { // it has what AWS_CA_BUNDLE says
 		cfg.HTTP.Transport = b.GetTransport()
 	}
-	return func(_ context.Context, pipeline string) (lease.Store, error) { return controlapi.NewClient(cfg, pipeline), nil }, nil
+	return func(_ context.Context, pipeline string) (lease.Store, error) {
+		return controlapi.NewClient(cfg, pipeline), nil
+	}, nil
 }
 
 func databaseState(ctx context.Context, where string) (func(context.Context, string) (lease.Store, error), func(), error) {

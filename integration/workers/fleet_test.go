@@ -60,7 +60,7 @@ sink: {file: {path: ./lake, format: {ndjson: {}}}}
 }
 
 func (f *fleet) command(args ...string) *exec.Cmd {
-	cmd := exec.Command(servetest.Command(f.t), args...) //nolint:gosec,noctx // the binary that was built, ended by kill
+	cmd := exec.Command(servetest.Command(f.t), args...) //nolint:gosec // the binary that was built, ended by kill
 	cmd.Dir, cmd.Env = f.dir, append(os.Environ(), "AWS_ACCESS_KEY_ID=key", "AWS_SECRET_ACCESS_KEY=secret", "AWS_REGION=us-east-1", "SECRET=secret", "TMPDIR="+f.dir)
 	return cmd
 }
