@@ -37,7 +37,7 @@ func TestWhatIsWrongIsSaidWithItsCure(t *testing.T) {
 			u.run(t, "streams", "create", "in")
 		}},
 		"a folder of another user": {as: 65534, code: 3, want: []string{"penstock-data", "cannot be written by user 65534", "choose another with --data"}},
-		"a file system that is read-only": {code: 3, want: []string{"read-only file system", "choose another with --data"}, args: []string{"streams", "list", "--data", "ro/data"}, make: func(t *testing.T, u *user) {
+		"a file system that is read-only": {code: 3, want: []string{"read-only file system", "choose another with --data"}, args: []string{"streams", "create", "x", "--data", "ro/data"}, make: func(t *testing.T, u *user) {
 			at := filepath.Join(u.dir, "ro")
 			require.NoError(t, os.Mkdir(at, 0o755)) //nolint:gosec // a test's folder
 			if err := syscall.Mount("none", at, "tmpfs", syscall.MS_RDONLY, "size=1m"); err != nil {
