@@ -15,8 +15,9 @@ import (
 const (
 	// room is how long a request waits for memory before it is turned away.
 	room = 3 * time.Second
-	// turn is how long it waits before it asks whether it may go ahead.
-	turn = 20 * time.Millisecond
+	// turn is how long it waits before it asks whether it may go ahead, and loses its place among those who wait: longer than
+	// a busy server needs to come to it.
+	turn = 500 * time.Millisecond
 )
 
 // ErrNoRoom says that no memory is free for a request; ErrLargeBody and ErrCutBody what is wrong with its body.
