@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"iter"
+	"slices"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
@@ -151,7 +152,7 @@ func (r *copyReader) at(n int64) int64 {
 // begin takes up a part.
 func (r *copyReader) begin(p hold.Part) error {
 	r.part, r.row = p, p.From
-	r.rec = beside(p)
+	r.rec = r.beside()
 	schema := r.rec.Schema()
 	r.rescued, r.keys = -1, r.keys[:0]
 	if r.w.table.column(core.RescuedColumn) == nil {
@@ -180,18 +181,33 @@ const (
 	besideSeq = "_penstock.seq" // text: the record's sequence number
 )
 
-// beside is a part's rows with the columns that go beside them; the rows of the batch that are not of the part have them too.
-func beside(p hold.Part) arrow.Record {
-	n, seq := array.NewInt64Builder(memory.DefaultAllocator), array.NewStringBuilder(memory.DefaultAllocator)
-	defer n.Release()
-	defer seq.Release()
-	for i := range int(p.NumRows()) {
-		n.Append(p.At + int64(i-p.From))
-		seq.Append(string(p.SequenceOf(i)))
+// beside is the part's rows with those columns beside them that are asked for; the rows of the batch that are not of the part
+// have them too.
+func (r *copyReader) beside() arrow.Record {
+	p := r.part
+	fields, columns := p.Rows.Schema().Fields(), slices.Clone(p.Rows.Columns())
+	for _, c := range r.columns {
+		var b array.Builder
+		switch c.From {
+		case besideN:
+			n := array.NewInt64Builder(memory.DefaultAllocator)
+			for i := range int(p.NumRows()) {
+				n.Append(p.At + int64(i-p.From))
+			}
+			b = n
+		case besideSeq:
+			seq := array.NewStringBuilder(memory.DefaultAllocator)
+			for i := range int(p.NumRows()) {
+				seq.Append(string(p.SequenceOf(i)))
+			}
+			b = seq
+		default:
+			continue
+		}
+		made := b.NewArray()
+		defer made.Release()
+		b.Release()
+		fields, columns = append(fields, arrow.Field{Name: c.From, Type: made.DataType()}), append(columns, made)
 	}
-	numbers, sequences := n.NewArray(), seq.NewArray()
-	defer numbers.Release()
-	defer sequences.Release()
-	fields := append(p.Rows.Schema().Fields(), arrow.Field{Name: besideN, Type: arrow.PrimitiveTypes.Int64}, arrow.Field{Name: besideSeq, Type: arrow.BinaryTypes.String})
-	return array.NewRecord(arrow.NewSchema(fields, nil), append(p.Rows.Columns(), numbers, sequences), p.NumRows())
+	return array.NewRecord(arrow.NewSchema(fields, nil), columns, p.NumRows())
 }
