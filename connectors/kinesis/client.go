@@ -1,10 +1,8 @@
 package kinesis
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"time"
 
@@ -12,6 +10,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+
+	"github.com/penstock/penstock/core/awsapi/wholebody"
 )
 
 // Bounds of a request.
@@ -40,7 +40,7 @@ func NewClient(ctx context.Context, c Config) (*kinesis.Client, error) {
 			o.BaseEndpoint = &c.Endpoint
 		}
 		o.Retryer = aws.NopRetryer{}
-		o.HTTPClient = &http.Client{Transport: calm{transport()}}
+		o.HTTPClient = &http.Client{Transport: wholebody.Transport{Next: transport()}}
 	}), nil
 }
 
@@ -50,29 +50,4 @@ func transport() *http.Transport {
 	t.ResponseHeaderTimeout = requestTime
 	t.HTTP2 = &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingAfter}
 	return t
-}
-
-// calm sends a copy of each request's body. The SDK closes the body once the answer begins; where the answer comes before
-// the transport has looked for more of the body, as from a server on the same machine, the transport takes the closed
-// body for a failure and breaks the connection.
-type calm struct{ next http.RoundTripper }
-
-// CloseIdleConnections closes those of the transport.
-func (c calm) CloseIdleConnections() {
-	if t, ok := c.next.(interface{ CloseIdleConnections() }); ok {
-		t.CloseIdleConnections()
-	}
-}
-
-func (c calm) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.Body == nil {
-		return c.next.RoundTrip(r)
-	}
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
-		return nil, err
-	}
-	r = r.Clone(r.Context())
-	r.Body = io.NopCloser(bytes.NewReader(body))
-	return c.next.RoundTrip(r)
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/penstock/penstock/connectors"
 	"github.com/penstock/penstock/core"
+	"github.com/penstock/penstock/core/awsapi/wholebody"
 	"github.com/penstock/penstock/core/shardlog"
 )
 
@@ -40,7 +41,7 @@ func bubble(t *testing.T, f func(t *testing.T, s *server, open func() *Source)) 
 		endpoint := "http://kinesis"
 		s.Client = kinesis.New(kinesis.Options{
 			BaseEndpoint: &endpoint, Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("key", "secret", ""),
-			HTTPClient: &http.Client{Transport: calm{direct{s}}},
+			HTTPClient: &http.Client{Transport: wholebody.Transport{Next: direct{s}}},
 		})
 		s.create(t, "clicks", 1)
 		f(t, s, func() *Source {
