@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/penstock/penstock/connectors/lease"
+	"github.com/penstock/penstock/core"
 	"github.com/penstock/penstock/core/control"
 	"github.com/penstock/penstock/core/stream"
 )
@@ -72,7 +73,7 @@ func abandon(ctx context.Context, store lease.Store, k keys, p Plan) (bool, erro
 		case !errors.Is(err, control.ErrConflict):
 			return false, err
 		}
-		if err := pause(ctx, firstWait); err != nil {
+		if err := core.Pause(ctx, firstWait); err != nil {
 			return false, err
 		}
 	}

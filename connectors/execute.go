@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"github.com/penstock/penstock/core"
@@ -49,7 +48,7 @@ func (w *Worker) restaging(ctx context.Context, f func(anew bool) error) error {
 			return err
 		}
 		w.cfg.Events.retry("stage anew", attempt, wait, err)
-		if pause(ctx, wait) != nil {
+		if core.Pause(ctx, wait) != nil {
 			return err
 		}
 		wait = min(2*wait, maxWait)
@@ -191,9 +190,9 @@ func (w *Worker) retry(ctx context.Context, what string, f func() error) error {
 		if err == nil || IsPermanent(err) || IsRestage(err) || errors.Is(err, shardlog.ErrTrimmed) || ctx.Err() != nil {
 			return err
 		}
-		d := wait/2 + time.Duration(rand.Int64N(int64(wait/2))) //nolint:gosec // jitter
+		d := core.Jitter(wait)
 		w.cfg.Events.retry(what, attempt, d, err)
-		if pause(ctx, d) != nil {
+		if core.Pause(ctx, d) != nil {
 			return err
 		}
 		wait = min(2*wait, maxWait)

@@ -197,7 +197,7 @@ func (s *session) skip(ctx, writing context.Context, r *reading, cause error) er
 	from := r.place.from
 	err := s.pastGap(ctx, writing, r)
 	if err == nil && r.place.from == from { // a longer retention brought it back
-		err = pause(ctx, firstWait)
+		err = core.Pause(ctx, firstWait)
 	}
 	if err == nil {
 		s.start(ctx, r)

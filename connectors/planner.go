@@ -239,20 +239,5 @@ func (p *planner) again(ctx context.Context, err error) error {
 	if !errors.Is(err, control.ErrConflict) && !errors.Is(err, control.ErrUnknown) {
 		return err
 	}
-	return pause(ctx, time.Duration(rand.Int64N(int64(5*time.Millisecond)))+1) //nolint:gosec // jitter
-}
-
-// pause waits for d or until ctx ends.
-func pause(ctx context.Context, d time.Duration) error {
-	if d <= 0 { // a timer that is due at once can crash the runtime of Go 1.26 under synctest with the race detector
-		return ctx.Err()
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return core.Pause(ctx, time.Duration(rand.Int64N(int64(5*time.Millisecond)))+1) //nolint:gosec // jitter
 }

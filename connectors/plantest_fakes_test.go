@@ -54,7 +54,7 @@ func (c *chaos) stall(ctx context.Context) {
 	if c.n(60) == 0 {
 		d = 7 * time.Second
 	}
-	_ = pause(ctx, d)
+	_ = core.Pause(ctx, d)
 }
 
 // table is the control store that the workers share.

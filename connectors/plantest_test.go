@@ -79,7 +79,7 @@ func playIn(t *testing.T, seed uint64, fussy, dry bool, without guards) (w *worl
 		var all sync.WaitGroup
 		for n := range 3 {
 			all.Go(func() {
-				_ = pause(ctx, time.Duration(n/2)*15*time.Second)
+				_ = core.Pause(ctx, time.Duration(n/2)*15*time.Second)
 				w.work(ctx, n, seed, fussy, without)
 			})
 		}
@@ -121,7 +121,7 @@ func (w *world) work(ctx context.Context, n int, seed uint64, fussy bool, withou
 		}
 		_ = worker.Run(mortal)
 		stop()
-		_ = pause(ctx, time.Duration(luck.n(3000))*time.Millisecond)
+		_ = core.Pause(ctx, time.Duration(luck.n(3000))*time.Millisecond)
 	}
 }
 
@@ -145,7 +145,7 @@ func (w *world) events() *Events {
 func (w *world) rain(ctx context.Context, dry bool, rng *rand.Rand) {
 	serial := 0
 	for step := range 40 {
-		_ = pause(ctx, time.Duration(rng.IntN(1500))*time.Millisecond)
+		_ = core.Pause(ctx, time.Duration(rng.IntN(1500))*time.Millisecond)
 		if dry {
 			w.river.drought(&w.table, rng)
 		}
@@ -179,11 +179,11 @@ func (w *world) rain(ctx context.Context, dry bool, rng *rand.Rand) {
 // settle waits until every shard is read to its end, or no hope is left.
 func (w *world) settle(ctx context.Context) {
 	for ctx.Err() == nil {
-		_ = pause(ctx, time.Second)
+		_ = core.Pause(ctx, time.Second)
 		progress, err := ListProgress(ctx, view{&w.table, &chaos{rng: rand.New(rand.NewPCG(0, 0))}}, "p")
 		if err == nil && len(progress) == 4 && !slices.ContainsFunc(progress, func(p Progress) bool { return !p.Ended }) {
 			// Zombies may still write what they hold.
-			_ = pause(ctx, 2*time.Minute)
+			_ = core.Pause(ctx, 2*time.Minute)
 			return
 		}
 	}

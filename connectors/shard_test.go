@@ -53,7 +53,7 @@ func TestALeaseIsGivenUpWhereItsShardCannotBeRead(t *testing.T) {
 type pausing time.Duration
 
 func (p pausing) Next(ctx context.Context) (core.Batch, error) {
-	if err := pause(ctx, time.Duration(p)); err != nil {
+	if err := core.Pause(ctx, time.Duration(p)); err != nil {
 		return core.Batch{}, err
 	}
 	return rawBatch("s", 0, []string{"a", "b"}), nil

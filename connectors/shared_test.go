@@ -93,7 +93,7 @@ type slowStaging struct {
 }
 
 func (s slowStaging) Publish(ctx context.Context, p Plan, decide Decide) error {
-	if err := pause(ctx, time.Duration(s.takes.Load())); err != nil {
+	if err := core.Pause(ctx, time.Duration(s.takes.Load())); err != nil {
 		return err
 	}
 	return s.Staging.Publish(ctx, p, decide)

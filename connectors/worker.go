@@ -110,7 +110,7 @@ func (w *Worker) Run(ctx context.Context) (err error) {
 			return err
 		}
 		// Another worker moved on in some shard. What was staged is dropped and read again from the checkpoints.
-		if pause(ctx, firstWait) != nil {
+		if core.Pause(ctx, firstWait) != nil {
 			return nil
 		}
 	}

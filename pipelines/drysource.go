@@ -23,12 +23,6 @@ func (r *Registry) DrySource(ctx context.Context, s *Spec, streams *stream.Store
 		cfg := *s.Source.File
 		cfg.Follow = false
 		return r.scratchFiles(ctx, s, cfg)
-	case s.Source.Generate != nil:
-		g, err := generator.New(*s.Source.Generate)
-		if err != nil {
-			return nil, err
-		}
-		return generator.NewSource(g), nil
 	case s.Source.Kinesis != nil:
 		cfg := *s.Source.Kinesis
 		cfg.Mode, cfg.Consumer = "", "" // a consumer would be registered

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/connectors"
+	"github.com/penstock/penstock/core"
 	"github.com/penstock/penstock/core/stream"
 )
 
@@ -35,10 +36,8 @@ func (n *Node) Run(ctx context.Context, r *Registry, s *Spec, opts RunOptions) e
 		if opts.Events != nil && opts.Events.Retry != nil {
 			opts.Events.Retry(step, attempt, probeEvery, err)
 		}
-		select {
-		case <-time.After(probeEvery):
-		case <-ctx.Done():
-			return nil
+		if core.Pause(ctx, probeEvery) != nil {
+			return nil //nolint:nilerr // it was asked to end while it waited
 		}
 	}
 }
@@ -164,10 +163,8 @@ func probe(ctx context.Context, program *connectors.Program, s *Spec, opts RunOp
 		if opts.Events != nil && opts.Events.Retry != nil {
 			opts.Events.Retry(step, attempt, probeEvery, err)
 		}
-		select {
-		case <-time.After(probeEvery):
-		case <-ctx.Done():
-			return ctx.Err()
+		if err := core.Pause(ctx, probeEvery); err != nil {
+			return err
 		}
 	}
 }

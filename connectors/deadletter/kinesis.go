@@ -92,10 +92,8 @@ func (s *Kinesis) put(ctx context.Context, batch []types.PutRecordsRequestEntry)
 		if attempt == kinesisTries {
 			return fmt.Errorf("put %d dead letters into %s: %s", len(batch), s.name, why)
 		}
-		select {
-		case <-time.After(100*time.Millisecond + rand.N(time.Duration(attempt)*100*time.Millisecond)): //nolint:gosec // jitter
-		case <-ctx.Done():
-			return ctx.Err()
+		if err := core.Pause(ctx, 100*time.Millisecond+rand.N(time.Duration(attempt)*100*time.Millisecond)); err != nil { //nolint:gosec // jitter
+			return err
 		}
 	}
 	return nil
@@ -129,10 +127,8 @@ func (s *Kinesis) make(ctx context.Context) error {
 			s.there = true
 			return nil
 		}
-		select {
-		case <-time.After(200 * time.Millisecond):
-		case <-ctx.Done():
-			return ctx.Err()
+		if err := core.Pause(ctx, 200*time.Millisecond); err != nil {
+			return err
 		}
 	}
 	return nil

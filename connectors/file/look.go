@@ -14,6 +14,7 @@ import (
 	"github.com/bmatcuk/doublestar/v4"
 
 	"github.com/penstock/penstock/connectors"
+	"github.com/penstock/penstock/core"
 )
 
 // sighting is a file at a path.
@@ -54,23 +55,12 @@ func (s *Source) look(ctx context.Context, admit bool) error {
 			missing = nil // what is being renamed is somewhere
 		}
 		if admit && !s.cfg.Follow && try < looks && s.watch(seen) {
-			if err := pause(ctx, settle); err != nil {
+			if err := core.Pause(ctx, settle); err != nil {
 				return err
 			}
 			continue
 		}
 		return s.settle(ctx, seen, missing, admit)
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }
 

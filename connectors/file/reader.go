@@ -237,7 +237,7 @@ func (r *reader) wait(ctx context.Context) error {
 		r.text.follow = false
 		return nil
 	}
-	return pause(ctx, pollEvery)
+	return core.Pause(ctx, pollEvery)
 }
 
 // hand hands the records over.

@@ -7,6 +7,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
+
+	"github.com/penstock/penstock/core"
 )
 
 // consumerPoll is how often a consumer that is being made is looked at.
@@ -31,7 +33,7 @@ func (s *Source) register(ctx context.Context) error {
 				s.mu.Unlock()
 				return nil
 			}
-			if err := pause(ctx, consumerPoll); err != nil {
+			if err := core.Pause(ctx, consumerPoll); err != nil {
 				return fmt.Errorf("consumer %s is not active yet: %w", consumer, err)
 			}
 		}

@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"github.com/aws/smithy-go"
 
 	"github.com/penstock/penstock/connectors"
+	"github.com/penstock/penstock/core"
 )
 
 // Codes of the API that mean something to the caller.
@@ -104,12 +104,12 @@ func (t *tries) failed(ctx context.Context, err error) error {
 		t.s.calm.refused()
 		wait = min(wait, 5*time.Second)
 	}
-	wait = wait/2 + rand.N(wait/2) //nolint:gosec // jitter
+	wait = core.Jitter(wait)
 	if t.n++; !throttled(err) || t.n >= quietTries {
 		t.told = true
 		t.s.tellRetry(t.what, t.n, wait, err)
 	}
-	return pause(ctx, wait)
+	return core.Pause(ctx, wait)
 }
 
 // done notes a success.
@@ -151,20 +151,5 @@ func (s *Source) tellRetry(what string, attempt int, wait time.Duration, err err
 func (s *Source) tellRecovered(what string) {
 	if s.events.Recovered != nil {
 		s.events.Recovered(what)
-	}
-}
-
-// pause waits for d or until ctx ends.
-func pause(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return ctx.Err()
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }

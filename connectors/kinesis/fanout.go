@@ -113,7 +113,7 @@ func (r *subscriber) over(ctx context.Context, err error) error {
 		r.lost++
 		wait := takeOver + rand.N(takeOver) //nolint:gosec // jitter
 		r.s.tellRetry(r.tries.what, r.lost, wait, fmt.Errorf("another reader took the subscription of consumer %s: give each pipeline a consumer of its own: %w", r.s.cfg.Consumer, err))
-		return pause(ctx, wait)
+		return core.Pause(ctx, wait)
 	}
 	return r.failed(ctx, err)
 }
@@ -138,7 +138,7 @@ func (r *subscriber) failed(ctx context.Context, err error) error {
 // subscribe opens a subscription where the one before ended.
 func (r *subscriber) subscribe(ctx context.Context) error {
 	for {
-		if err := pause(ctx, time.Until(r.opened.Add(subscribeEvery))); err != nil {
+		if err := core.Pause(ctx, time.Until(r.opened.Add(subscribeEvery))); err != nil {
 			return err
 		}
 		if err := r.s.calm.wait(ctx); err != nil {
@@ -146,7 +146,7 @@ func (r *subscriber) subscribe(ctx context.Context) error {
 		}
 		at := r.begin()
 		if at.Timestamp != nil {
-			if err := pause(ctx, time.Until(*at.Timestamp)); err != nil {
+			if err := core.Pause(ctx, time.Until(*at.Timestamp)); err != nil {
 				return err
 			}
 		}

@@ -2,7 +2,6 @@ package kinesis
 
 import (
 	"context"
-	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -40,7 +39,7 @@ func (p *pace) turn(ctx context.Context, shard core.ShardID) error {
 			return nil
 		}
 		p.mu.Unlock()
-		if err := pause(ctx, wait); err != nil {
+		if err := core.Pause(ctx, wait); err != nil {
 			return err
 		}
 	}
@@ -86,5 +85,5 @@ func (c *calming) wait(ctx context.Context) error {
 	if d == 0 {
 		return nil
 	}
-	return pause(ctx, d/2+rand.N(d/2)) //nolint:gosec // jitter
+	return core.Pause(ctx, core.Jitter(d))
 }

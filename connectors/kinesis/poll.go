@@ -52,7 +52,7 @@ func (p *poller) Next(ctx context.Context) (core.Batch, error) {
 // page is the next answer, however often it has to be asked for.
 func (p *poller) page(ctx context.Context) (*kinesis.GetRecordsOutput, error) {
 	t := tries{s: p.s, what: "read " + string(p.shard.ID)}
-	if err := pause(ctx, p.gap); err != nil {
+	if err := core.Pause(ctx, p.gap); err != nil {
 		return nil, err
 	}
 	for invalid := 0; ; {
@@ -135,7 +135,7 @@ func (s *Source) iterator(ctx context.Context, id core.ShardID, at types.Startin
 	in := &kinesis.GetShardIteratorInput{ShardId: &shard, ShardIteratorType: at.Type, StartingSequenceNumber: at.SequenceNumber, Timestamp: at.Timestamp}
 	in.StreamName, in.StreamARN = s.cfg.names()
 	if at.Timestamp != nil { // the API knows no time to come
-		if err := pause(ctx, time.Until(*at.Timestamp)); err != nil {
+		if err := core.Pause(ctx, time.Until(*at.Timestamp)); err != nil {
 			return nil, err
 		}
 	}

@@ -92,6 +92,6 @@ func (s *Sender) end(ctx context.Context, err error) error {
 		return s.Begin()
 	}
 	e := answer(err)
-	_ = s.frame("exception", ":exception-type", e.Code, &failure{e.Code, e.Message}) // the client may be gone
+	_ = s.frame("exception", ":exception-type", e.Code, &wire.Failure{Type: e.Code, Message: e.Message}) // the client may be gone
 	return err
 }

@@ -103,7 +103,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			s.cfg.Log.Error("request failed", "request", c.RequestID, "operation", c.Operation, "error", err)
 		}
 		o.Code, status = e.Code, e.Status
-		*out = wire.Append(c.Protocol, (*out)[:0], &failure{e.Code, e.Message})
+		*out = wire.Append(c.Protocol, (*out)[:0], &wire.Failure{Type: e.Code, Message: e.Message})
 	}
 	if c.begun { // it was answered by events
 		s.told(r, c, o)
@@ -139,12 +139,6 @@ func (s *Server) told(r *http.Request, c *Call, o Outcome) {
 	}
 	s.cfg.Log.Debug("request", "request", c.RequestID, "operation", c.Operation, "code", o.Code, "key", key, "in", o.In, "out", o.Out, "took", o.Took, "remote", r.RemoteAddr)
 	s.cfg.Observe(o)
-}
-
-// failure is the document of an error.
-type failure struct {
-	Type    string `aws:"__type,required"`
-	Message string `aws:"message,required"`
 }
 
 // serve does what a request asks for, and puts the answer's document in out.

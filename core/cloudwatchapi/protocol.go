@@ -90,12 +90,6 @@ type xmlFailure struct {
 	ID      string   `xml:"RequestId"`
 }
 
-// failure is the document of an error.
-type failure struct {
-	Type    string `aws:"__type,required"`
-	Message string `aws:"message,required"`
-}
-
 // fail answers what is wrong. The protocols after query have the codes of that one in a header, for clients of then.
 func (p protocol) fail(w http.ResponseWriter, id string, e *awsapi.Error) {
 	who := "Sender"
@@ -115,7 +109,7 @@ func (p protocol) fail(w http.ResponseWriter, id string, e *awsapi.Error) {
 		w.Header().Set("Smithy-Protocol", "rpc-v2-cbor")
 	}
 	w.WriteHeader(e.Status)
-	_, _ = w.Write(wire.Append(format, nil, &failure{e.Code, e.Message})) // the caller may be gone
+	_, _ = w.Write(wire.Append(format, nil, &wire.Failure{Type: e.Code, Message: e.Message})) // the caller may be gone
 }
 
 func writeXML(w http.ResponseWriter, status int, from any) {

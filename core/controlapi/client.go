@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net/http"
 	"strings"
 	"time"
@@ -16,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 
+	"github.com/penstock/penstock/core"
 	"github.com/penstock/penstock/core/awsapi/wire"
 	"github.com/penstock/penstock/core/control"
 )
@@ -114,19 +114,11 @@ const (
 
 // ask calls an operation that changes nothing, until it is answered, refused, or ctx ends.
 func (c *Client) ask(ctx context.Context, operation string, in, out any) error {
-	for attempt, wait := 1, firstWait; ; attempt, wait = attempt+1, min(2*wait, maxWait) {
-		_, err := c.call(ctx, operation, in, out)
-		if err == nil || errors.Is(err, ErrRefused) || ctx.Err() != nil {
+	return core.Asking{First: firstWait, Most: maxWait, Told: c.cfg.Unreachable, Final: func(err error) bool { return errors.Is(err, ErrRefused) }}.
+		Ask(ctx, func() error {
+			_, err := c.call(ctx, operation, in, out)
 			return err
-		}
-		d := wait/2 + time.Duration(rand.Int64N(int64(wait/2))) //nolint:gosec // jitter
-		c.cfg.Unreachable(attempt, d, err)
-		select {
-		case <-time.After(d):
-		case <-ctx.Done():
-			return err
-		}
-	}
+		})
 }
 
 // answerWithin is how long one answer may take; it is longer than the server's own limit.
@@ -161,7 +153,7 @@ func (c *Client) call(ctx context.Context, operation string, in, out any) (said 
 	if answer.StatusCode == http.StatusOK {
 		return "", wire.Decode(wire.RPCv2, doc, out)
 	}
-	var f failure
+	var f wire.Failure
 	if err := wire.Decode(wire.RPCv2, doc, &f); err != nil || f.Type == "" {
 		return "", fmt.Errorf("%s answered %s", c.cfg.Endpoint, answer.Status)
 	}

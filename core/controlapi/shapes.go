@@ -48,9 +48,3 @@ type write struct {
 type commitOutput struct {
 	Version int64 `aws:"Version,required"`
 }
-
-// failure is the document of an error.
-type failure struct {
-	Type    string `aws:"__type,required"`
-	Message string `aws:"message,required"`
-}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"strings"
 	"time"
 
@@ -12,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/penstock/penstock/core"
 	"github.com/penstock/penstock/core/control"
 )
 
@@ -128,7 +128,7 @@ func (s *Store) Commit(ctx context.Context, t control.Txn) (int64, error) {
 		case attempt == 10: // nothing was written, and the rows may have changed
 			return 0, fmt.Errorf("%w: %w", control.ErrConflict, err)
 		}
-		if pause(ctx, jitter(time.Duration(attempt)*5*time.Millisecond)) != nil {
+		if core.Pause(ctx, core.Jitter(time.Duration(attempt)*5*time.Millisecond)) != nil {
 			return 0, fmt.Errorf("%w: %w", control.ErrConflict, err)
 		}
 	}
@@ -177,30 +177,10 @@ const (
 
 // ask calls f, which changes nothing, until it is answered, refused, or ctx ends.
 func (s *Store) ask(ctx context.Context, f func() error) error {
-	for attempt, wait := 1, firstWait; ; attempt, wait = attempt+1, min(2*wait, maxWait) {
-		err := f()
-		if refused := (*pgconn.PgError)(nil); err == nil || ctx.Err() != nil || errors.As(err, &refused) && !transient(refused) {
-			return err
-		}
-		d := jitter(wait)
-		s.cfg.Unreachable(attempt, d, err)
-		if pause(ctx, d) != nil {
-			return err
-		}
-	}
-}
-
-func jitter(d time.Duration) time.Duration {
-	return d/2 + time.Duration(rand.Int64N(int64(d/2))) //nolint:gosec // jitter
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-time.After(d):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return core.Asking{First: firstWait, Most: maxWait, Told: s.cfg.Unreachable, Final: func(err error) bool {
+		refused := (*pgconn.PgError)(nil)
+		return errors.As(err, &refused) && !transient(refused)
+	}}.Ask(ctx, f)
 }
 
 func wrap(err error, what string) error {

@@ -15,6 +15,12 @@ const (
 	RPCv2                 // application/cbor, Smithy RPC v2 CBOR: times in seconds
 )
 
+// Failure is the document of an error, in every protocol.
+type Failure struct {
+	Type    string `aws:"__type,required"`
+	Message string `aws:"message,required"`
+}
+
 // Time is a moment of the service, kept and written to the millisecond. The zero one is left out of documents.
 type Time struct{ time.Time }
 

@@ -152,14 +152,7 @@ func (l *Limiter) Pace(ctx context.Context, of Shard, by string, bytes int64) er
 	if l == nil {
 		return nil
 	}
-	t := time.NewTimer(l.send(consumerKey{of, by}, bytes))
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return core.Pause(ctx, l.send(consumerKey{of, by}, bytes))
 }
 
 // send takes bytes of a consumer and says when they may be sent.
