@@ -1,21 +1,35 @@
 package connectors
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
+
+	"github.com/penstock/penstock/core"
 )
 
 // Proof gathers the plans that a destination says it carried out, and finds out whether their spans follow each other
-// without gap or overlap. Plans are added in order of incarnation and number.
+// without gap or overlap. Plans may be added in any order: they are numbered as their flushes begin, so a worker may be
+// given a shard for a flush that it began before the one which the shard's last owner handed it over with.
 type Proof struct {
 	report VerifyReport
-	by     map[string]*ShardProof
-	order  []string
+	spans  map[shardKey][]provenSpan
+	order  []shardKey
+}
+
+type shardKey struct {
+	incarnation, source string
+	shard               core.ShardID
+}
+
+type provenSpan struct {
+	PlanSpan
+	plan int64
 }
 
 // NewProof returns one of a pipeline, without plans.
 func NewProof(pipeline string) *Proof {
-	return &Proof{report: VerifyReport{Pipeline: pipeline}, by: map[string]*ShardProof{}}
+	return &Proof{report: VerifyReport{Pipeline: pipeline}, spans: map[shardKey][]provenSpan{}}
 }
 
 // Add adds a plan.
@@ -30,12 +44,18 @@ func (f *Proof) Add(p Plan) {
 	for _, span := range p.Spans {
 		span.Counts.Dead += rejected[span.Shard]
 		span.Counts.Written -= rejected[span.Shard]
-		key := p.Incarnation + "/" + span.Source + "/" + string(span.Shard)
-		if f.by[key] == nil {
+		written += span.Counts.Written
+		if !span.Counts.Balanced() {
+			f.Problem("plan %d, %s: %d rows are not all accounted for: %+v", p.Number, span.Shard, span.Counts.Rows, span.Counts)
+		}
+		for _, g := range span.Lost {
+			f.Problem("%s: lost: %s", span.Shard, g)
+		}
+		key := shardKey{p.Incarnation, span.Source, span.Shard}
+		if f.spans[key] == nil {
 			f.order = append(f.order, key)
 		}
-		f.by[key] = r.follow(p, span, f.by[key])
-		written += span.Counts.Written
+		f.spans[key] = append(f.spans[key], provenSpan{span, p.Number})
 	}
 	for _, o := range p.Outputs {
 		rows += o.Rows
@@ -54,32 +74,38 @@ func (f *Proof) Problem(format string, args ...any) {
 // Report is what the plans prove; what only the destination knows is to be filled in.
 func (f *Proof) Report() VerifyReport {
 	r := f.report
+	r.Problems = slices.Clone(r.Problems)
 	for _, key := range f.order {
-		r.Shards = append(r.Shards, *f.by[key])
-		r.Counts = r.Counts.Add(f.by[key].Counts)
+		shard, problems := key.chain(f.spans[key])
+		r.Shards = append(r.Shards, shard)
+		r.Counts = r.Counts.Add(shard.Counts)
+		r.Problems = append(r.Problems, problems...)
 	}
 	return r
 }
 
-// follow adds a span to what is proven of its shard.
-func (r *VerifyReport) follow(p Plan, s PlanSpan, before *ShardProof) *ShardProof {
-	if !s.Counts.Balanced() {
-		r.Problems = append(r.Problems, fmt.Sprintf("plan %d, %s: %d rows are not all accounted for: %+v", p.Number, s.Shard, s.Counts.Rows, s.Counts))
-	}
-	for _, g := range s.Lost {
-		r.Problems = append(r.Problems, fmt.Sprintf("%s: lost: %s", s.Shard, g))
-	}
-	if before == nil {
-		return &ShardProof{Incarnation: p.Incarnation, Source: s.Source, Shard: s.Shard, From: s.ProofFrom, Through: s.Through, Counts: s.Counts}
-	}
-	if c := s.ProofFrom.Compare(before.Through); c != 0 {
+// chain puts the spans of a shard in their order and says where one does not begin where the one before it ends.
+func (k shardKey) chain(spans []provenSpan) (ShardProof, []string) {
+	slices.SortStableFunc(spans, func(a, b provenSpan) int {
+		return cmp.Or(a.ProofFrom.Compare(b.ProofFrom), a.Through.Compare(b.Through), cmp.Compare(a.plan, b.plan))
+	})
+	first := spans[0]
+	out := ShardProof{Incarnation: k.incarnation, Source: k.source, Shard: k.shard, From: first.ProofFrom, Through: first.Through, Counts: first.Counts}
+	var problems []string
+	for i, s := range spans[1:] {
 		what := "a gap"
-		if c < 0 {
+		switch c := s.ProofFrom.Compare(out.Through); {
+		case c < 0:
 			what = "an overlap"
+			fallthrough
+		case c > 0:
+			problems = append(problems, fmt.Sprintf("plan %d, %s: %s: it begins after %q, plan %d before it ends at %q",
+				s.plan, k.shard, what, s.ProofFrom, spans[i].plan, out.Through))
 		}
-		r.Problems = append(r.Problems, fmt.Sprintf("plan %d, %s: %s: it begins after %q, the plan before it ends at %q", p.Number, s.Shard, what, s.ProofFrom, before.Through))
+		if s.Through.Compare(out.Through) > 0 {
+			out.Through = s.Through
+		}
+		out.Counts = out.Counts.Add(s.Counts)
 	}
-	before.Through = s.Through
-	before.Counts = before.Counts.Add(s.Counts)
-	return before
+	return out, problems
 }
