@@ -20,6 +20,10 @@ const (
 	turn = 500 * time.Millisecond
 )
 
+// growth is how many times as much as came memory is taken for, where as much may come: a body that waits for memory holds
+// a small part of what it needs meanwhile, so bodies of the usual sizes do not wait for what others of them hold.
+const growth = 8
+
 // ErrNoRoom says that no memory is free for a request; ErrLargeBody and ErrCutBody what is wrong with its body.
 var (
 	ErrNoRoom    = errors.New("no memory is free for another request")
@@ -49,7 +53,8 @@ func NewBodies(b *memory.Budget) *Bodies {
 type Charge struct {
 	Most  int64 // bytes that the body may have
 	Share int64 // of memory for each of its bytes
-	More  int64 // of memory that Take may ask for
+	With  int64 // of memory that is taken with the last of it
+	More  int64 // of memory that Take may ask for after that
 }
 
 // Body is a body that was read, and the memory that it holds.
@@ -61,6 +66,7 @@ type Body struct {
 	from  io.Reader
 	buf   *[]byte
 	share int64
+	with  int64 // to be taken with the last of it, so that whole bodies do not wait for each other's
 	most  int64 // bytes that may come
 	read  int64
 	paid  int64 // for so many bytes of the body
@@ -74,13 +80,16 @@ func (s *Bodies) Read(ctx context.Context, r *http.Request, c Charge) (*Body, er
 	if r.ContentLength > c.Most {
 		return nil, ErrLargeBody
 	}
-	b := &Body{of: s, ctx: ctx, from: http.MaxBytesReader(nil, r.Body, c.Most), share: c.Share, most: r.ContentLength, buf: bodies.Get().(*[]byte)}
+	b := &Body{of: s, ctx: ctx, from: http.MaxBytesReader(nil, r.Body, c.Most), share: c.Share, with: c.With, most: r.ContentLength, buf: bodies.Get().(*[]byte)}
 	if b.most < 0 {
 		b.most = c.Most // sent in chunks
 	}
-	b.left = b.share*b.most + c.More
+	b.left = b.share*b.most + c.With + c.More
 	var err error
 	*b.buf, err = readAll((*b.buf)[:0], (*charged)(b), r.ContentLength)
+	if err == nil && b.with > 0 { // it had no end, or nothing
+		err = b.Take(b.with)
+	}
 	if err == nil {
 		b.Doc = *b.buf
 		return b, nil
@@ -186,11 +195,14 @@ func (c *charged) Read(p []byte) (int, error) {
 	n, err := c.from.Read(p)
 	c.read += int64(n)
 	if c.read > c.paid {
-		more := max(c.read-c.paid, min(c.paid, c.most-c.paid)) // twice as much, so few times
-		if terr := (*Body)(c).Take(c.share * more); terr != nil {
+		more := min(growth*c.read, max(c.most, c.read)) - c.paid
+		room := c.share * more
+		if c.paid += more; c.paid >= c.most {
+			room, c.with = room+c.with, 0
+		}
+		if terr := (*Body)(c).Take(room); terr != nil {
 			return n, terr
 		}
-		c.paid += more
 	}
 	return n, err
 }

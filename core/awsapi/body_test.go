@@ -87,3 +87,32 @@ func TestLargeBodiesDoNotWaitForEachOther(t *testing.T) {
 	held := func() int64 { reading, _ := budget.Used(); return reading }
 	require.Eventually(t, func() bool { return held() == 0 }, 10*time.Second, time.Millisecond)
 }
+
+// TestWholeBodiesNeedNoMoreToGoOn sends many bodies at once that have no room beside each other, to a service that needs
+// a while. None has a part of its memory and waits for the rest, so none needs to go ahead.
+func TestWholeBodiesNeedNoMoreToGoOn(t *testing.T) {
+	budget, err := memory.New(memory.Min)
+	require.NoError(t, err)
+	server := New(size(), Config{Guard: slowly{Anyone}, Memory: budget})
+	server.bodies.wait = 20 * time.Second // on a slow machine
+	<-server.bodies.ahead                 // nobody may
+	s := httptest.NewServer(server)
+	defer s.Close()
+	var all sync.WaitGroup
+	for range 64 {
+		all.Go(func() {
+			if resp, said := ask(t, s.URL, "Size", large(300<<10), nil); resp.StatusCode != http.StatusOK {
+				t.Error(said)
+			}
+		})
+	}
+	all.Wait()
+}
+
+// slowly is a guard that takes a disk's time.
+type slowly struct{ Guard }
+
+func (g slowly) Verify(r *http.Request, doc []byte) (Caller, error) {
+	time.Sleep(20 * time.Millisecond)
+	return g.Guard.Verify(r, doc)
+}

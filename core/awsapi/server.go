@@ -193,12 +193,7 @@ const share = 3
 
 // body reads a request's body, which is released by the caller.
 func (s *Server) body(r *http.Request) (*Body, error) {
-	b, err := s.bodies.Read(r.Context(), r, Charge{Most: s.cfg.MaxBody, Share: share, More: s.cfg.MaxAnswer})
-	if err == nil {
-		if err = b.Take(s.cfg.MaxAnswer); err != nil {
-			b.Release()
-		}
-	}
+	b, err := s.bodies.Read(r.Context(), r, Charge{Most: s.cfg.MaxBody, Share: share, With: s.cfg.MaxAnswer})
 	switch {
 	case err == nil:
 		return b, nil
