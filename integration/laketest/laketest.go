@@ -31,16 +31,21 @@ func Rows(t TB, objects map[string][]byte) []string {
 	t.Helper()
 	out := []string{}
 	for name, content := range objects {
-		switch {
-		case strings.HasPrefix(name, "_penstock/"):
-		case strings.HasSuffix(name, ".parquet"):
-			out = append(out, parquetRows(t, name, content)...)
-		default:
-			out = append(out, ndjsonRows(t, name, content)...)
+		if !strings.HasPrefix(name, "_penstock/") {
+			out = append(out, RowsOf(t, name, content)...)
 		}
 	}
 	slices.Sort(out)
 	return out
+}
+
+// RowsOf are the rows of one object, in their order.
+func RowsOf(t TB, name string, content []byte) []string {
+	t.Helper()
+	if strings.HasSuffix(name, ".parquet") {
+		return parquetRows(t, name, content)
+	}
+	return ndjsonRows(t, name, content)
 }
 
 func parquetRows(t TB, name string, content []byte) []string {

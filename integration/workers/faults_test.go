@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"strconv"
 	"sync"
 	"testing"
@@ -19,62 +20,65 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/penstock/penstock/integration/servers"
-	"github.com/penstock/penstock/integration/servetest"
 )
 
-// TestWorkersComeAndGo has workers over a server's stream, with their state in the server or in PostgreSQL, while whatever can
-// happen to workers, shards and servers happens. PENSTOCK_WORKER_FAULTS says how often.
+// TestWorkersComeAndGo has workers over a stream, while whatever can happen to workers, networks, shards and servers happens.
+// PENSTOCK_WORKER_FAULTS says how often.
 func TestWorkersComeAndGo(t *testing.T) {
 	servers.Need(t, "server and workers")
-	faults := 10
+	faults := 7
 	if n, err := strconv.Atoi(os.Getenv("PENSTOCK_WORKER_FAULTS")); err == nil {
 		faults = n
 	}
-	for _, where := range []string{"server", "postgres"} {
-		t.Run(where, func(t *testing.T) {
-			server := servetest.New(t, "--state-delay", "50ms")
-			state, restart := server.Endpoint, func() {
-				server.Kill()
-				server.Restart(t)
+	for seed, c := range []struct{ source, state, sink string }{
+		{"penstock", "server", "minio"}, {"penstock", "postgres", "folder"}, {"kinesis-local", "postgres", "minio"},
+	} {
+		t.Run(c.source+", state in "+c.state+", to "+c.sink, func(t *testing.T) {
+			source := sourceFor(t, c.source)
+			state, restart := source.endpoint, source.restart
+			if c.state == "postgres" {
+				state, restart = database(t)
 			}
-			if where == "postgres" {
-				db := servers.PostgresFor(t)
-				state, restart = db.URL, func() {
-					db.Kill()
-					require.NoError(t, db.Restart(t.Context()))
-				}
+			dir := t.TempDir()
+			lake := lake(folder(filepath.Join(dir, "lake")))
+			if c.sink == "minio" {
+				lake = newBucket(t)
 			}
-			c := server.Client(t)
-			_, err := c.CreateStream(t.Context(), &kinesis.CreateStreamInput{StreamName: aws.String("clicks"), ShardCount: aws.Int32(8)})
-			require.NoError(t, err)
-			require.NoError(t, kinesis.NewStreamExistsWaiter(c).Wait(t.Context(), &kinesis.DescribeStreamInput{StreamName: aws.String("clicks")}, time.Minute))
-			f, p := newFleet(t, server.Endpoint, state), &producer{client: c, acked: map[string]bool{}, doubt: map[string]bool{}}
-			for range 3 {
-				f.add()
-			}
-			stop := p.keep(t)
-			happened := map[string]int{}
-			rng := rand.New(rand.NewPCG(1, 7)) //nolint:gosec // faults that can be had again
-			for range faults {
-				happened[f.happen(c, rng, restart)]++
-				time.Sleep(time.Duration(rng.Int64N(int64(2 * failover)))) // less and more than the failover time
-				f.healthy()
-			}
-			stop()
-			for _, w := range f.all {
-				f.thaw(w)
-			}
-			require.Eventually(t, func() bool { return len(f.rows()) >= p.count() }, 3*time.Minute, time.Second, "%s", f.logs())
-			for len(f.all) > 0 {
-				f.stop(0)
-			}
-			f.run("run", "p.yaml", "--state", state, "--until-caught-up")
-			rows := f.rows()
-			missing, extra := p.judge(t, rows)
-			require.Contains(t, f.run("verify", "p.yaml"), "verify p: clean")
-			t.Logf("campaign=workers state=%s faults=%d %v rows_expected=%d rows_got=%d missing=%d extra=%d", where, faults, happened, p.count(), len(rows), missing, extra)
+			f := newFleet(t, dir, source.pipeline(lake), state, lake)
+			f.campaign(source, faults, seed, restart)
 		})
 	}
+}
+
+// campaign lets faults happen while records are put, and looks what became of these.
+func (f *fleet) campaign(source source, faults, seed int, restart func()) {
+	f.t.Helper()
+	p, lake := &producer{client: source.client, acked: map[string]bool{}, doubt: map[string]bool{}}, watch(f.lake)
+	for range 4 {
+		f.add()
+	}
+	stop := p.keep(f.t)
+	happened := map[string]int{}
+	rng := rand.New(rand.NewPCG(uint64(seed), 7)) //nolint:gosec // faults that can be had again
+	for range faults {
+		happened[f.happen(source.client, rng, restart)]++
+		time.Sleep(time.Duration(rng.Int64N(int64(2 * failover)))) // less and more than the failover time
+		f.healthy()
+	}
+	stop()
+	for _, w := range f.all {
+		f.thaw(w)
+		f.mend(w)
+	}
+	require.Eventually(f.t, func() bool { return len(lake.look(f.t)) >= p.count() }, 3*time.Minute, time.Second, "%s", f.logs())
+	for len(f.all) > 0 {
+		f.stop(0)
+	}
+	f.run("run", "p.yaml", "--state", f.state.String(), "--until-caught-up")
+	rows := lake.look(f.t)
+	missing, extra := p.judge(f.t, rows)
+	require.Contains(f.t, f.run("verify", "p.yaml"), "verify p: clean")
+	f.t.Logf("campaign=workers faults=%d %v rows_expected=%d rows_got=%d missing=%d extra=%d", faults, happened, p.count(), len(rows), missing, extra)
 }
 
 // happen makes something happen, and says what.
@@ -84,16 +88,19 @@ func (f *fleet) happen(c *kinesis.Client, rng *rand.Rand, restart func()) string
 	case len(f.all) < 2 || n < 20 && len(f.all) < 6:
 		f.add()
 		return "added"
-	case n < 45:
+	case n < 40:
 		f.kill(i)
 		return "killed"
-	case n < 70:
+	case n < 58:
 		f.freeze(i)
 		return "frozen"
+	case n < 72:
+		f.cut(i)
+		return "cut off"
 	case n < 80:
 		f.stop(i)
 		return "stopped"
-	case n < 88:
+	case n < 86:
 		restart()
 		return "restarted"
 	}

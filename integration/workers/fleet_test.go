@@ -4,9 +4,8 @@ package workers
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
-	"io/fs"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +14,9 @@ import (
 	"testing"
 	"time"
 
+	toxiproxy "github.com/Shopify/toxiproxy/v2"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 
 	"github.com/penstock/penstock/integration/servetest"
@@ -24,33 +26,37 @@ func TestMain(m *testing.M) { os.Exit(servetest.Main(m)) }
 
 const failover = 2 * time.Second
 
-// fleet is the workers of one pipeline.
+// fleet is the workers of one pipeline. Each reaches the state through a network of its own.
 type fleet struct {
-	t     *testing.T
-	dir   string
-	state string
-	all   []*worker
-	made  int
+	t       *testing.T
+	dir     string
+	state   *url.URL
+	lake    lake
+	network *toxiproxy.ApiServer
+	all     []*worker
+	made    int
 }
 
 // worker is a process.
 type worker struct {
 	cmd    *exec.Cmd
+	way    *toxiproxy.Proxy // to the state
 	ended  chan struct{}
 	frozen bool
+	cut    bool
 }
 
-// newFleet writes the pipeline of a stream of the server at an endpoint.
-func newFleet(t *testing.T, endpoint, state string) *fleet {
+// newFleet makes a fleet of a pipeline, p, without workers.
+func newFleet(t *testing.T, dir, pipeline, state string, lake lake) *fleet {
 	t.Helper()
-	f := &fleet{t: t, dir: t.TempDir(), state: state}
-	text := fmt.Sprintf(`version: 1
-name: p
-source: {kinesis: {stream: clicks, endpoint: '%s', access_key: key, secret_key: '${SECRET}'}, decode: {json: {}}}
-buffer: {max_records: 2000, max_age: 1s}
-sink: {file: {path: ./lake, format: {ndjson: {}}}}
-`, endpoint)
-	require.NoError(t, os.WriteFile(filepath.Join(f.dir, "p.yaml"), []byte(text), 0o600))
+	zerolog.SetGlobalLevel(zerolog.Disabled) // some toxics do not use the logger that they are given
+	u, err := url.Parse(state)
+	require.NoError(t, err)
+	f := &fleet{
+		t: t, dir: dir, state: u, lake: lake,
+		network: toxiproxy.NewServer(toxiproxy.NewMetricsContainer(prometheus.NewRegistry()), zerolog.Nop()),
+	}
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "p.yaml"), []byte(pipeline), 0o600))
 	t.Cleanup(func() {
 		for len(f.all) > 0 {
 			f.kill(0)
@@ -61,7 +67,7 @@ sink: {file: {path: ./lake, format: {ndjson: {}}}}
 
 func (f *fleet) command(args ...string) *exec.Cmd {
 	cmd := exec.Command(servetest.Command(f.t), args...) //nolint:gosec // the binary that was built, ended by kill
-	cmd.Dir, cmd.Env = f.dir, append(os.Environ(), "AWS_ACCESS_KEY_ID=key", "AWS_SECRET_ACCESS_KEY=secret", "AWS_REGION=us-east-1", "SECRET=secret", "TMPDIR="+f.dir)
+	cmd.Dir, cmd.Env = f.dir, append(os.Environ(), "AWS_ACCESS_KEY_ID=key", "AWS_SECRET_ACCESS_KEY=secret", "AWS_REGION=us-east-1", "SECRET=secret", "LAKE_SECRET="+f.lake.secret(), "TMPDIR="+f.dir)
 	return cmd
 }
 
@@ -71,7 +77,12 @@ func (f *fleet) add() {
 	f.made++
 	log, err := os.Create(filepath.Join(f.dir, fmt.Sprintf("worker-%d.log", f.made)))
 	require.NoError(f.t, err)
-	w := &worker{cmd: f.command("run", "p.yaml", "--state", f.state, "--failover", failover.String()), ended: make(chan struct{})}
+	way := toxiproxy.NewProxy(f.network, fmt.Sprint("worker-", f.made), "127.0.0.1:0", f.state.Host)
+	require.NoError(f.t, way.Start())
+	f.t.Cleanup(way.Stop)
+	state := *f.state
+	state.Host = way.Listen
+	w := &worker{cmd: f.command("run", "p.yaml", "--state", state.String(), "--failover", failover.String()), way: way, ended: make(chan struct{})}
 	w.cmd.Stdout, w.cmd.Stderr = log, log
 	require.NoError(f.t, w.cmd.Start())
 	go func() {
@@ -95,6 +106,7 @@ func (f *fleet) stop(i int) {
 	f.t.Helper()
 	w := f.all[i]
 	f.thaw(w)
+	f.mend(w)
 	_ = w.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
 	select {
 	case <-w.ended:
@@ -114,6 +126,27 @@ func (f *fleet) freeze(i int) {
 	}
 	_ = w.cmd.Process.Signal(syscall.SIGSTOP)
 	w.frozen = true
+}
+
+// cut makes the network between a worker and the state a black hole, or mends it.
+func (f *fleet) cut(i int) {
+	w := f.all[i]
+	if w.cut {
+		f.mend(w)
+		return
+	}
+	for _, way := range []string{"upstream", "downstream"} {
+		_, err := w.way.Toxics.AddToxicJson(strings.NewReader(fmt.Sprintf(`{"name":%[1]q,"type":"timeout","stream":%[1]q,"toxicity":1,"attributes":{"timeout":0}}`, way)))
+		require.NoError(f.t, err)
+	}
+	w.cut = true
+}
+
+func (f *fleet) mend(w *worker) {
+	if w.cut {
+		w.way.Toxics.ResetToxics(f.t.Context())
+		w.cut = false
+	}
 }
 
 func (f *fleet) thaw(w *worker) {
@@ -144,37 +177,6 @@ func (f *fleet) run(args ...string) string {
 	err := cmd.Run()
 	require.NoError(f.t, err, "penstock %v\n%s\n%s", args, out.String(), f.logs())
 	return out.String()
-}
-
-// rows counts the rows of the lake by their id, and checks that rows of one key are in order within a file.
-func (f *fleet) rows() map[string]int {
-	f.t.Helper()
-	root, out := filepath.Join(f.dir, "lake"), map[string]int{}
-	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || strings.Contains(path, "_penstock") {
-			return err
-		}
-		text, err := os.ReadFile(path) //nolint:gosec // of the test
-		if err != nil {
-			return err
-		}
-		last := map[string]int{}
-		for row := range bytes.Lines(text) {
-			var v struct {
-				ID, Key string
-				N       int
-			}
-			require.NoError(f.t, json.Unmarshal(row, &v), string(row))
-			require.GreaterOrEqual(f.t, v.N, last[v.Key], "%s: rows of key %s are out of order", d.Name(), v.Key)
-			last[v.Key] = v.N
-			out[v.ID]++
-		}
-		return nil
-	})
-	if !os.IsNotExist(err) {
-		require.NoError(f.t, err)
-	}
-	return out
 }
 
 // logs are the ends of what the workers said.
