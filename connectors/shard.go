@@ -10,6 +10,7 @@ import (
 	"github.com/penstock/penstock/connectors/lease"
 	"github.com/penstock/penstock/core"
 	"github.com/penstock/penstock/core/memory"
+	"github.com/penstock/penstock/core/vfs"
 )
 
 // item is what a shard's reader hands to the session: a batch and what became of it, or the end of the reading.
@@ -83,7 +84,11 @@ func (s *session) readLoop(ctx context.Context, r *reading) error {
 	if c, ok := s.w.cfg.Source.(Chaser); ok && r.chase {
 		read = c.Chase
 	}
-	in, err := read(ctx, r.shard.ID, r.place.from)
+	var in Reader
+	err := s.whenItMay(ctx, func() (err error) {
+		in, err = read(ctx, r.shard.ID, r.place.from)
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -146,19 +151,28 @@ func (s *session) next(ctx context.Context, in Reader) (core.Batch, *memory.Room
 	return raw, room, err
 }
 
-// read is what the reader has next. While something else than records has to be waited for, such as a key service that is
-// away, that is told and it is tried again.
+// read is what the reader has next.
 func (s *session) read(ctx context.Context, in Reader) (raw core.Batch, err error) {
+	err = s.whenItMay(ctx, func() (err error) {
+		raw, err = in.Next(ctx)
+		return err
+	})
+	return raw, err
+}
+
+// whenItMay calls f, which reads. While something else than records has to be waited for, such as a key service that is
+// away or a descriptor, that is told and it is called again.
+func (s *session) whenItMay(ctx context.Context, f func() error) (err error) {
 	waited := s.w.retry(ctx, "read", func() error {
-		if raw, err = in.Next(ctx); errors.Is(err, core.ErrThrottled) {
+		if err = f(); errors.Is(err, core.ErrThrottled) || vfs.Scarce(err) {
 			return err
 		}
 		return nil
 	})
 	if waited != nil && ctx.Err() != nil {
-		return raw, ctx.Err()
+		return ctx.Err()
 	}
-	return raw, err
+	return err
 }
 
 // send hands an item over; false when ctx ended first, and then the item is released.

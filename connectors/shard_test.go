@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -95,12 +96,12 @@ func TestAReaderThatFailsHoldsNothing(t *testing.T) {
 	require.Zero(t, reading)
 }
 
-// later is a reader that has its batch after some throttled calls.
+// later is a reader that has its batch after some calls that may succeed the next time.
 type later struct{ calls int }
 
 func (l *later) Next(context.Context) (core.Batch, error) {
 	if l.calls--; l.calls >= 0 {
-		return core.Batch{}, fmt.Errorf("keys: %w", core.ErrThrottled)
+		return core.Batch{}, fmt.Errorf("keys: %w", []error{core.ErrThrottled, syscall.EMFILE}[l.calls%2])
 	}
 	return rawBatch("s", 0, []string{"a"}), nil
 }

@@ -4,7 +4,16 @@
 // It promises nothing that POSIX does not: a file's data survives a crash after Sync, a name after SyncDir.
 package vfs
 
-import "io"
+import (
+	"errors"
+	"io"
+	"syscall"
+)
+
+// Scarce reports whether a call failed because the operating system had no descriptor or memory to spare at that moment.
+func Scarce(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOMEM)
+}
 
 // FS opens and names files. Paths use the separator of the operating system. Safe for concurrent use.
 type FS interface { //nolint:interfacebloat // it names the file calls we use, one method each

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/apache/arrow/go/v17/arrow"
@@ -208,6 +209,34 @@ func TestManySegmentsAreReadWithFewFilesOpen(t *testing.T) {
 	open := e.segs.order.Len()
 	e.segs.mu.Unlock()
 	require.LessOrEqual(t, open, maxOpenSegments)
+}
+
+// TestReadersGoOnOnceThereAreDescriptors reads while the process has none left.
+func TestReadersGoOnOnceThereAreDescriptors(t *testing.T) {
+	mem := vfs.NewMem()
+	e := open(t, mem, "/log", toSegments())
+	fill(t, e, "log", 50)
+	require.NoError(t, e.tidy())
+	c, err := e.Read(t.Context(), "log", 0, shardlog.ReadOpts{})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, c.Close()) }()
+	refused := 0
+	mem.Fail(func(op, name string) error {
+		if op == "open" && strings.Contains(name, segFolder) && refused < 3 {
+			refused++
+			return syscall.EMFILE
+		}
+		return nil
+	})
+	for n := 0; n < 50; {
+		switch _, err := c.Next(t.Context()); {
+		case err == nil:
+			n++
+		default:
+			require.True(t, vfs.Scarce(err), err)
+		}
+	}
+	require.Equal(t, 3, refused)
 }
 
 // inMemory is how many entries of a log are known one by one, and how many runs.

@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"github.com/penstock/penstock/core/shardlog"
+	"github.com/penstock/penstock/core/vfs"
 )
 
 // tend keeps the commit log within its size until the engine is closed: a goroutine of its own, so that the committer
@@ -51,8 +51,7 @@ func passing(err error) bool {
 	if errors.Is(err, errUnsynced) {
 		return false
 	}
-	return errors.Is(err, errKept) || noSpace(err) || errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOMEM) ||
-		errors.Is(err, fs.ErrPermission)
+	return errors.Is(err, errKept) || noSpace(err) || vfs.Scarce(err) || errors.Is(err, fs.ErrPermission)
 }
 
 // nudge tells tend that there may be something to do.
