@@ -67,6 +67,9 @@ func (m *Manager) Run(ctx context.Context) {
 	for ctx.Err() == nil {
 		limited, cancel := context.WithTimeout(ctx, m.cfg.Failover) // what takes longer is of no use
 		wait, err := m.round(limited)
+		if err != nil && limited.Err() != nil {
+			err = errors.Join(errLate, err)
+		}
 		cancel()
 		if asker != nil {
 			asker <- err
@@ -82,19 +85,26 @@ func (m *Manager) Run(ctx context.Context) {
 	}
 }
 
-// Sync waits until Run has made a round that began after the call.
+// errLate says that the store did not answer within the failover time.
+var errLate = errors.New("the round took too long")
+
+// Sync waits until Run has made a round that began after the call. While the store cannot be reached it goes on waiting.
 func (m *Manager) Sync(ctx context.Context) error {
-	answer := make(chan error, 1)
-	select {
-	case m.asks <- answer:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	select {
-	case err := <-answer:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
+	for {
+		answer := make(chan error, 1)
+		select {
+		case m.asks <- answer:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		select {
+		case err := <-answer:
+			if !errors.Is(err, errLate) {
+				return err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 }
 

@@ -174,3 +174,34 @@ func TestARoundThatFailsSaysSo(t *testing.T) {
 		require.Empty(t, m.Held())
 	})
 }
+
+// deaf is a store that does not answer for a while.
+type deaf struct {
+	Store
+	until time.Time
+}
+
+func (d deaf) List(ctx context.Context, prefix string) ([]control.Row, error) {
+	if time.Now().Before(d.until) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return d.Store.List(ctx, prefix)
+}
+
+func TestSyncOutlastsAStoreThatIsAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, stop := running(t, deaf{control.NewScratch(), time.Now().Add(5 * failover)}, Config{Owner: "a"}, 3)
+		defer stop()
+		require.NoError(t, m.Sync(t.Context()))
+		time.Sleep(failover)
+		require.Len(t, m.Held(), 3)
+	})
+	synctest.Test(t, func(t *testing.T) {
+		m, stop := running(t, deaf{control.NewScratch(), time.Now().Add(time.Hour)}, Config{Owner: "a"}, 3)
+		defer stop()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		require.ErrorIs(t, m.Sync(ctx), context.DeadlineExceeded)
+	})
+}

@@ -6,9 +6,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/big"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -107,23 +109,39 @@ func (f *fleet) happen(c *kinesis.Client, rng *rand.Rand, restart func()) string
 	return reshard(f.t, c, rng)
 }
 
-// reshard splits or merges shards.
+// reshard splits a shard, or merges two that lie beside each other.
 func reshard(t *testing.T, c *kinesis.Client, rng *rand.Rand) string {
 	t.Helper()
-	out, err := c.ListShards(t.Context(), &kinesis.ListShardsInput{StreamName: aws.String("clicks"), ShardFilter: &types.ShardFilter{Type: types.ShardFilterTypeAtLatest}})
+	name := aws.String("clicks")
+	out, err := c.ListShards(t.Context(), &kinesis.ListShardsInput{StreamName: name})
 	require.NoError(t, err)
-	shards := out.Shards
-	count, what := len(shards)+1, "split"
-	if rng.IntN(2) == 0 && len(shards) > 4 {
-		count, what = len(shards)-1, "merged"
+	var open []types.Shard
+	for _, s := range out.Shards {
+		if s.SequenceNumberRange.EndingSequenceNumber == nil {
+			open = append(open, s)
+		}
 	}
-	_, err = c.UpdateShardCount(t.Context(), &kinesis.UpdateShardCountInput{
-		StreamName: aws.String("clicks"), TargetShardCount: aws.Int32(int32(count)), ScalingType: types.ScalingTypeUniformScaling, //nolint:gosec // few
-	})
+	first := func(s types.Shard) *big.Int { return number(t, *s.HashKeyRange.StartingHashKey) }
+	slices.SortFunc(open, func(a, b types.Shard) int { return first(a).Cmp(first(b)) })
+	i, what := rng.IntN(len(open)-1), "split"
+	if rng.IntN(2) == 0 && len(open) > shards/2 {
+		what = "merged"
+		_, err = c.MergeShards(t.Context(), &kinesis.MergeShardsInput{StreamName: name, ShardToMerge: open[i].ShardId, AdjacentShardToMerge: open[i+1].ShardId})
+	} else {
+		middle := new(big.Int).Add(first(open[i]), number(t, *open[i].HashKeyRange.EndingHashKey))
+		_, err = c.SplitShard(t.Context(), &kinesis.SplitShardInput{StreamName: name, ShardToSplit: open[i].ShardId, NewStartingHashKey: aws.String(middle.Rsh(middle, 1).String())})
+	}
 	if used := (*types.ResourceInUseException)(nil); !errors.As(err, &used) { // the one before is under way
 		require.NoError(t, err)
 	}
 	return what
+}
+
+func number(t *testing.T, text string) *big.Int {
+	t.Helper()
+	n, ok := new(big.Int).SetString(text, 10)
+	require.True(t, ok, text)
+	return n
 }
 
 // producer puts records with ids of their own.
