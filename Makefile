@@ -26,6 +26,7 @@ race:
 
 test: check
 	REQUIRE_INTEGRATION=1 $(GO) test -count=1 ./...
+	PENSTOCK_MUTATIONS=10000 $(GO) test -count=1 -run '^Fuzz' $(sort $(foreach target,$(FUZZ),./$(dir $(target))))
 	$(MAKE) fuzz FUZZTIME=400000x FUZZ="core/shardlog/local/FuzzSegment core/shardlog/local/FuzzRecover transforms/json/FuzzDecode cmd/penstock/FuzzLoad"
 
 # The whole numbers of a campaign: make test-long CAMPAIGN=archive-kill (or any below; all without CAMPAIGN).
@@ -79,6 +80,9 @@ endif
 ifeq ($(filter-out fuzz,$(CAMPAIGN)),)
 	$(MAKE) fuzz FUZZTIME=5m
 endif
+ifeq ($(filter-out mutations,$(CAMPAIGN)),)
+	PENSTOCK_MUTATIONS=500000 $(GO) test -count=1 -timeout 6h -v -run '^Fuzz' $(sort $(foreach target,$(FUZZ),./$(dir $(target)))) | grep 'campaign=\|^FAIL\|^ok\|input:' | tee /dev/stderr | awk -F 'executions=' '/campaign/ {n += $$2} /^FAIL/ {bad++} END {printf "campaign=mutations executions=%d failed=%d\n", n, bad; exit bad > 0}'
+endif
 ifeq ($(filter-out drift,$(CAMPAIGN)),)
 	PENSTOCK_DRIFTS=10000 $(GO) test -count=1 -timeout 60m -v -run TestDriftLosesNothing ./integration
 endif
@@ -128,7 +132,7 @@ FUZZ := core/FuzzSequenceNumber core/stream/FuzzParseNumber core/control/FuzzFol
 	transforms/json/FuzzDecode transforms/json/FuzzBothWays connectors/file/FuzzSplit connectors/kpl/FuzzUnpack transforms/internal/expr/FuzzParse transforms/internal/expr/FuzzColumnsAndRowsAgree \
 	sinks/internal/prefix/FuzzParsedPrefixesStayInside cmd/penstock/FuzzLoad pipelines/FuzzTheSchemaTakesWhatTheDecoderTakes \
 	core/awsapi/wire/FuzzDecode core/awsapi/sigv4/FuzzVerify core/awsapi/iam/FuzzPolicy \
-	transforms/logline/FuzzDecode transforms/csv/FuzzDecode transforms/regex/FuzzDecode transforms/raw/FuzzDecode
+	transforms/logline/FuzzDecode transforms/csv/FuzzDecode transforms/regex/FuzzDecode transforms/raw/FuzzDecode core/cloudwatchapi/FuzzBodies core/awsapi/wire/FuzzJSON
 
 fuzz:
 	@for target in $(FUZZ); do \

@@ -3,12 +3,14 @@ package core
 import (
 	"math/big"
 	"testing"
+
+	"github.com/penstock/penstock/core/fuzztest"
 )
 
 func FuzzSequenceNumber(f *testing.F) {
 	f.Add("0", "00")
 	f.Add("49680550840470634380229696040173062521003004734923079714", "-1")
-	f.Fuzz(func(t *testing.T, a, b string) {
+	f.Fuzz(fuzztest.Mutating(func(t *testing.T, a, b string) {
 		x, err := ParseSequenceNumber(a)
 		y, err2 := ParseSequenceNumber(b)
 		if err != nil || err2 != nil {
@@ -19,5 +21,5 @@ func FuzzSequenceNumber(f *testing.F) {
 		if !ok || !ok2 || i.String() != string(x) || x.Compare(y) != i.Cmp(j) {
 			t.Fatalf("%q and %q became %s and %s, compared as %d", a, b, x, y, x.Compare(y))
 		}
-	})
+	}))
 }

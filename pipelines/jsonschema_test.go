@@ -9,6 +9,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/penstock/penstock/core"
+	"github.com/penstock/penstock/core/fuzztest"
 	"github.com/penstock/penstock/pipelines"
 )
 
@@ -120,7 +121,7 @@ func FuzzTheSchemaTakesWhatTheDecoderTakes(f *testing.F) {
 	f.Add(testedPipeline + `[{name: n, input: [{json: {kind: x, a: 4, b: 2}}, {base64: eyJraW5kIjoieCJ9}], rows: [{kind: x, a: 4, b: 2, ratio: 2}]}]`)
 	r := someRegistry()
 	valid := validator(f, r)
-	f.Fuzz(func(t *testing.T, text string) {
+	f.Fuzz(fuzztest.Mutating(func(t *testing.T, text string) {
 		s, err := r.Load("p.yaml", []byte(text), someValues)
 		if err != nil || strings.Contains(text, "*") { // aliases, which an editor resolves itself
 			return
@@ -129,5 +130,5 @@ func FuzzTheSchemaTakesWhatTheDecoderTakes(f *testing.F) {
 		if _, err := r.Test(t.Context(), s); err != nil {
 			require.ErrorIs(t, err, core.ErrInvalid)
 		}
-	})
+	}))
 }

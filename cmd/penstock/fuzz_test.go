@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/penstock/penstock/core/fuzztest"
 	"github.com/penstock/penstock/pipelines"
 )
 
@@ -26,7 +27,7 @@ func FuzzLoad(f *testing.F) {
 	f.Add([]byte("version: 1\nname: ${NAME:-x}\nsource: {file: {paths: ['-']}}\nsink: {s3: {bucket: $$b}}"))
 	r := registry()
 	env := func(name string) (string, bool) { return "value of " + name, name != "" }
-	f.Fuzz(func(t *testing.T, text []byte) {
+	f.Fuzz(fuzztest.Mutating(func(t *testing.T, text []byte) {
 		s, err := r.Load("fuzz.yaml", text, env)
 		if err != nil {
 			var all pipelines.Errors
@@ -37,5 +38,5 @@ func FuzzLoad(f *testing.F) {
 		again, err := r.Load("fuzz.yaml", s.Text, env)
 		require.NoError(t, err, "%s", s.Text)
 		require.Equal(t, s.Hash, again.Hash, "%s", s.Text)
-	})
+	}))
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/penstock/penstock/connectors"
 	"github.com/penstock/penstock/core"
 	"github.com/penstock/penstock/core/control"
+	"github.com/penstock/penstock/core/fuzztest"
 )
 
 var rfc4180 = connectors.Framing{CSV: true, Delimiter: ',', Quote: '"'}
@@ -225,7 +226,7 @@ func FuzzSplit(f *testing.F) {
 	f.Add("[{\"a\":1},\n[2,\"]\"] {\"b\":", uint8(1))
 	f.Add("a,b\n1,\"x\n\"\"\"\n\n2,3", uint8(2))
 	f.Add("\xef\xbb\xbfa\r\nb", uint8(0))
-	f.Fuzz(func(t *testing.T, text string, format uint8) {
+	f.Fuzz(fuzztest.Mutating(func(t *testing.T, text string, format uint8) {
 		formats := []string{formatLines, formatJSON, formatCSV}
 		name := formats[int(format)%3]
 		if strings.HasPrefix(text, "\x1f\x8b") || strings.HasPrefix(text, "\x28\xb5\x2f\xfd") {
@@ -252,7 +253,7 @@ func FuzzSplit(f *testing.F) {
 			_, _, err = in.Next()
 			require.ErrorIs(t, err, io.EOF)
 		}
-	})
+	}))
 }
 
 func BenchmarkRead(b *testing.B) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/penstock/penstock/connectors/kpl/kpltest"
 	"github.com/penstock/penstock/core"
+	"github.com/penstock/penstock/core/fuzztest"
 )
 
 func TestUserRecordsComeAsTheyWerePacked(t *testing.T) {
@@ -103,7 +104,7 @@ func FuzzUnpack(f *testing.F) {
 	f.Add(kpltest.Pack(kpltest.User{Key: "k", Hash: "1", Data: "d"}, kpltest.User{Key: "k2"})[len(magic):])
 	b, _ := hex.DecodeString(pythonAggregate)
 	f.Add(b[len(magic) : len(b)-16])
-	f.Fuzz(func(t *testing.T, message []byte) {
+	f.Fuzz(fuzztest.Mutating(func(t *testing.T, message []byte) {
 		_, ok := Unpack(message)
 		require.Equal(t, ok, ok && Begins(message))
 		record := kpltest.Seal(message)
@@ -135,5 +136,5 @@ func FuzzUnpack(f *testing.F) {
 			require.Equal(t, got[i].Hash(), again[i].Hash())
 			require.True(t, bytes.Equal(got[i].Data, again[i].Data))
 		}
-	})
+	}))
 }

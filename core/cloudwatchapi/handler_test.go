@@ -30,6 +30,7 @@ import (
 	"github.com/penstock/penstock/core/awsapi"
 	"github.com/penstock/penstock/core/awsapi/access"
 	"github.com/penstock/penstock/core/awsapi/iam"
+	"github.com/penstock/penstock/core/fuzztest"
 	"github.com/penstock/penstock/core/memory"
 )
 
@@ -298,7 +299,7 @@ func FuzzBodies(f *testing.F) {
 	f.Add(0, "", []byte("Action=PutMetricData&Namespace=a&MetricData.member.1.MetricName=b"))
 	f.Add(1, "", []byte(`{"Namespace":"a","MetricData":[{"MetricName":"b","Value":1.5}]}`))
 	f.Add(2, "gzip", []byte{0x1f, 0x8b, 8, 0})
-	f.Fuzz(func(t *testing.T, p int, encoding string, sent []byte) {
+	f.Fuzz(fuzztest.Mutating(func(t *testing.T, p int, encoding string, sent []byte) {
 		doc, err := unpack(encoding, sent)
 		if err != nil {
 			require.Less(t, failureOf(err).Status, 500)
@@ -314,5 +315,5 @@ func FuzzBodies(f *testing.F) {
 		if err != nil {
 			require.Less(t, failureOf(err).Status, 500)
 		}
-	})
+	}))
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/memory"
 	"github.com/stretchr/testify/require"
 
+	"github.com/penstock/penstock/core/fuzztest"
 	"github.com/penstock/penstock/core/shardlog"
 	"github.com/penstock/penstock/core/shardlog/local"
 	"github.com/penstock/penstock/core/vfs"
@@ -22,7 +23,7 @@ func FuzzFold(f *testing.F) {
 	f.Add([]byte(txn+"\n"+`{"id":"2","kind":"begin"}`+"\n"+`{"id":"3","kind":"rows","snapshot":"2","rows":[{"key":"a","value":"AQ==","version":2}]}`+
 		"\n"+txn+"\n"+`{"id":"4","kind":"end","snapshot":"2"}`), true)
 	f.Add([]byte(`{"kind":"rows"}`+"\n"+`{"kind":"end"}`+"\n"+`{"kind":"other"}`+"\n"+`[]`), false)
-	f.Fuzz(func(t *testing.T, text []byte, trim bool) {
+	f.Fuzz(fuzztest.Mutating(func(t *testing.T, text []byte, trim bool) {
 		ctx := t.Context()
 		e, err := local.Open(vfs.NewMem(), "/log", local.Config{Idle: time.Hour})
 		require.NoError(t, err)
@@ -56,5 +57,5 @@ func FuzzFold(f *testing.F) {
 		_, err = s.Commit(ctx, Txn{Writes: []Write{{"key", []byte("value")}}})
 		require.NoError(t, err)
 		require.NoError(t, s.Close())
-	})
+	}))
 }

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/penstock/penstock/core"
+	"github.com/penstock/penstock/core/fuzztest"
 )
 
 // FuzzParseNumber parses what a client may send as a shard's sequence number: what is taken has the layout.
@@ -12,7 +13,7 @@ func FuzzParseNumber(f *testing.F) {
 	f.Add(string(n.number(5, 1_400_000_100)))
 	f.Add("-1")
 	f.Add("49")
-	f.Fuzz(func(t *testing.T, s string) {
+	f.Fuzz(fuzztest.Mutating(func(t *testing.T, s string) {
 		i, err := n.parse(core.SequenceNumber(s))
 		if err != nil {
 			return
@@ -24,5 +25,5 @@ func FuzzParseNumber(f *testing.F) {
 		if i < 0 || i > maxSequence || n.number(i, 0).Compare(clean) > 0 || n.number(i, 1<<36-1).Compare(clean) < 0 {
 			t.Fatalf("%q was taken as index %d", s, i)
 		}
-	})
+	}))
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/penstock/penstock/connectors"
 	"github.com/penstock/penstock/core"
+	"github.com/penstock/penstock/core/fuzztest"
 	"github.com/penstock/penstock/transforms/internal/decodetest"
 )
 
@@ -249,11 +250,11 @@ func FuzzDecode(f *testing.F) {
 	f.Add("1,true\n2,false", "x,9007199254740993,\r\n", uint8(1))
 	f.Add("1,2", "\xef\xbb\xbf007;\"\"", uint8(2))
 	configs := []string{`{header: true}`, ``, `{columns: [a, b], delimiter: ';'}`, `{header: true, quote: '', "null": [NA]}`}
-	f.Fuzz(func(t *testing.T, first, second string, config uint8) {
+	f.Fuzz(fuzztest.Mutating(func(t *testing.T, first, second string, config uint8) {
 		d := open(t, configs[int(config)%len(configs)])
 		decodetest.Cast(t, d, first, second)
 		decodetest.Cast(t, d, second, first, first)
-	})
+	}))
 }
 
 func BenchmarkDecode(b *testing.B) {

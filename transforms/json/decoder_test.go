@@ -19,6 +19,7 @@ import (
 	"github.com/penstock/penstock/connectors"
 	"github.com/penstock/penstock/connectors/generator"
 	"github.com/penstock/penstock/core"
+	"github.com/penstock/penstock/core/fuzztest"
 )
 
 // raw is a raw batch of the given records.
@@ -298,7 +299,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	schema := infer(f, nil, `{"a":1,"b":{"c":[1.5]},"_rescued":1}`)
-	f.Fuzz(func(t *testing.T, text []byte) {
+	f.Fuzz(fuzztest.Mutating(func(t *testing.T, text []byte) {
 		_, refused, _ := show(t, schema, string(text))
 		wide := infer(t, schema, string(text))
 		_, again, drift := show(t, wide, string(text))
@@ -325,7 +326,7 @@ func FuzzDecode(f *testing.F) {
 		if !valid && len(refused) == 0 {
 			t.Fatalf("%q was taken", text)
 		}
-	})
+	}))
 }
 
 func rowsIn(v any) bool {

@@ -16,6 +16,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/penstock/penstock/core"
+	"github.com/penstock/penstock/core/fuzztest"
 )
 
 // forget makes every key of c one that is never found as written, so that each field is read the long way.
@@ -130,8 +131,8 @@ func FuzzBothWays(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	schema := infer(f, nil, `{"a":1,"b":{"c":1.5,"d":[1]},"s":"x","_rescued":1}`)
-	f.Fuzz(func(t *testing.T, text []byte) {
+	f.Fuzz(fuzztest.Mutating(func(t *testing.T, text []byte) {
 		requireSameBothWays(t, schema, strings.Split(string(text), "\n")...)
 		requireSameBothWays(t, schema, string(bytes.ReplaceAll(text, []byte("\n"), nil)))
-	})
+	}))
 }

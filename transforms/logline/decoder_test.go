@@ -18,6 +18,7 @@ import (
 
 	"github.com/penstock/penstock/connectors"
 	"github.com/penstock/penstock/core"
+	"github.com/penstock/penstock/core/fuzztest"
 	"github.com/penstock/penstock/transforms/internal/decodetest"
 )
 
@@ -284,14 +285,14 @@ func FuzzDecode(f *testing.F) {
 	f.Add(first, ` "r" "cut`, true)
 	f.Add(first+"\n"+first, "\r\n", false)
 	f.Add(`::1 - a b [29/Feb/2023:00:00:00 +9959] "\x16\x03" 000 - "-" "-" rest`, "", true)
-	f.Fuzz(func(t *testing.T, head, tail string, both bool) {
+	f.Fuzz(fuzztest.Mutating(func(t *testing.T, head, tail string, both bool) {
 		d := open(t, common)
 		if both {
 			d = open(t, combined)
 		}
 		decodetest.Cast(t, d, first+` "-" "-"`, head+tail, first)
 		decodetest.Cast(t, d, head+tail, first)
-	})
+	}))
 }
 
 func BenchmarkDecode(b *testing.B) {

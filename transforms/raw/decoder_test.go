@@ -9,6 +9,7 @@ import (
 
 	"github.com/penstock/penstock/connectors"
 	"github.com/penstock/penstock/core"
+	"github.com/penstock/penstock/core/fuzztest"
 	"github.com/penstock/penstock/transforms/internal/decodetest"
 )
 
@@ -68,11 +69,11 @@ func TestDeclaredTypes(t *testing.T) {
 
 func FuzzDecode(f *testing.F) {
 	f.Add([]byte("a"), []byte("\xff"))
-	f.Fuzz(func(t *testing.T, first, second []byte) {
+	f.Fuzz(fuzztest.Mutating(func(t *testing.T, first, second []byte) {
 		for _, as := range []string{"binary", "text"} {
 			decodetest.Cast(t, open(t, as), string(first), string(second))
 		}
-	})
+	}))
 }
 
 func BenchmarkDecode(b *testing.B) {

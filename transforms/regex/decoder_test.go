@@ -10,6 +10,7 @@ import (
 
 	"github.com/penstock/penstock/connectors"
 	"github.com/penstock/penstock/core"
+	"github.com/penstock/penstock/core/fuzztest"
 	"github.com/penstock/penstock/transforms/internal/decodetest"
 )
 
@@ -87,13 +88,13 @@ func TestConfigIsChecked(t *testing.T) {
 func FuzzDecode(f *testing.F) {
 	f.Add(syslog, "<34>web1 sshd[812]: x\n", "free text")
 	f.Add(`(?s)(?P<a>.)(?P<b>\d*)(?P<c>x)?`, "a1x", "\xff")
-	f.Fuzz(func(t *testing.T, pattern, first, second string) {
+	f.Fuzz(fuzztest.Mutating(func(t *testing.T, pattern, first, second string) {
 		d, err := New(Config{pattern})
 		if err != nil {
 			return
 		}
 		decodetest.Cast(t, d, first, second)
-	})
+	}))
 }
 
 func BenchmarkDecode(b *testing.B) {

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/penstock/penstock/core/awsapi/iam"
+	"github.com/penstock/penstock/core/fuzztest"
 )
 
 // TestPoliciesThatDoNotLoad: each is one change away from a policy that does, and says where and why.
@@ -152,7 +153,7 @@ func FuzzPolicy(f *testing.F) {
 	} {
 		f.Add(seed)
 	}
-	f.Fuzz(func(t *testing.T, text string) {
+	f.Fuzz(fuzztest.Mutating(func(t *testing.T, text string) {
 		p, err := iam.ParsePolicy([]byte(text))
 		require.Equal(t, err != nil, p == nil)
 		q, err := iam.ParseResourcePolicy([]byte(text))
@@ -168,5 +169,5 @@ func FuzzPolicy(f *testing.F) {
 				require.Equal(t, nobody, alone)
 			}
 		}
-	})
+	}))
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/penstock/penstock/core/awsapi/sigv4"
+	"github.com/penstock/penstock/core/fuzztest"
 )
 
 // FuzzVerify sends whatever bytes: nothing panics, and what is accepted says what the one signed request says.
@@ -34,7 +35,7 @@ func FuzzVerify(f *testing.F) {
 		f.Add(bytes.Replace(text, []byte(by[0]), []byte(by[1]), 1))
 	}
 	v := verifier()
-	f.Fuzz(func(t *testing.T, text []byte) {
+	f.Fuzz(fuzztest.Mutating(func(t *testing.T, text []byte) {
 		r, body, err := received(text)
 		if err != nil {
 			return
@@ -59,5 +60,5 @@ func FuzzVerify(f *testing.F) {
 				t.Fatalf("%s is not signed", name)
 			}
 		}
-	})
+	}))
 }

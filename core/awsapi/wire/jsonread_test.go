@@ -11,6 +11,8 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/stretchr/testify/require"
+
+	"github.com/penstock/penstock/core/fuzztest"
 )
 
 // loose has no constraints, and means the same to the library of JSON.
@@ -64,7 +66,7 @@ func FuzzJSON(f *testing.F) {
 	for _, doc := range odd {
 		f.Add([]byte(doc))
 	}
-	f.Fuzz(func(t *testing.T, doc []byte) { agree(t, doc) })
+	f.Fuzz(fuzztest.Mutating(func(t *testing.T, doc []byte) { agree(t, doc) }))
 }
 
 // Blobs of every length come back, in the room behind the document and without it, and lie in no other's way.

@@ -9,6 +9,8 @@ import (
 
 	"github.com/fxamacker/cbor/v2"
 	"github.com/stretchr/testify/require"
+
+	"github.com/penstock/penstock/core/fuzztest"
 )
 
 type entry struct {
@@ -180,7 +182,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add(int(p), Append(p, nil, full()))
 	}
 	f.Add(1, []byte("\xbf\x6aStreamName\x7f\x61a\x61b\xff\x67Records\x9f\xff\xff"))
-	f.Fuzz(func(t *testing.T, n int, doc []byte) {
+	f.Fuzz(fuzztest.Mutating(func(t *testing.T, n int, doc []byte) {
 		p := Protocol(uint(n) % 3) //nolint:gosec // any number will do
 		var d document
 		if Decode(p, doc, &d) != nil {
@@ -195,7 +197,7 @@ func FuzzDecode(f *testing.F) {
 				t.Fatal(err)
 			}
 		}
-	})
+	}))
 }
 
 func BenchmarkDecodePutRecords(b *testing.B) {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/penstock/penstock/core/fuzztest"
 	"github.com/penstock/penstock/core/shardlog"
 	"github.com/penstock/penstock/core/shardlog/shardlogtest"
 	"github.com/penstock/penstock/core/vfs"
@@ -70,7 +71,7 @@ func FuzzRecover(f *testing.F) {
 			f.Add(logs[n-2], logs[n-1], d.fs.Get("/log/head"), true)
 		}
 	}
-	f.Fuzz(func(t *testing.T, first, second, head []byte, seal bool) {
+	f.Fuzz(fuzztest.Mutating(func(t *testing.T, first, second, head []byte, seal bool) {
 		fs := vfs.NewMem()
 		for i, b := range [][]byte{first, second} {
 			if seal {
@@ -97,7 +98,7 @@ func FuzzRecover(f *testing.F) {
 				readThrough(t, e, id)
 			}
 		})
-	})
+	}))
 }
 
 // readThrough reads a log to its end, or to the first damage.
@@ -126,7 +127,7 @@ func FuzzGroup(f *testing.F) {
 	}
 	f.Add(b)
 	f.Add(d.fs.Get("/log/head"))
-	f.Fuzz(func(t *testing.T, b []byte) {
+	f.Fuzz(fuzztest.Mutating(func(t *testing.T, b []byte) {
 		bounded(t, func() {
 			if h, err := decodeFileHeader(b); err == nil {
 				require.Equal(t, b[:8], h.encode()[:8])
@@ -148,7 +149,7 @@ func FuzzGroup(f *testing.F) {
 				require.LessOrEqual(t, seen, len(b))
 			}
 		})
-	})
+	}))
 }
 
 // FuzzPayload decodes what may be an Arrow schema and a batch of it.
@@ -161,7 +162,7 @@ func FuzzPayload(f *testing.F) {
 	payload := slices.Concat(made.parts...)
 	f.Add(enc.bytes, payload)
 	f.Add([]byte{}, payload)
-	f.Fuzz(func(t *testing.T, schema, b []byte) {
+	f.Fuzz(fuzztest.Mutating(func(t *testing.T, schema, b []byte) {
 		if len(schema) == 0 {
 			schema = enc.bytes
 		}
@@ -181,5 +182,5 @@ func FuzzPayload(f *testing.F) {
 			}
 			rec.Release()
 		})
-	})
+	}))
 }

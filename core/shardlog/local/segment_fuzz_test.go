@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/penstock/penstock/core/fuzztest"
 	"github.com/penstock/penstock/core/vfs"
 )
 
@@ -21,7 +22,7 @@ func FuzzSegment(f *testing.F) {
 		f.Add(segment[0], segment[1], true, true)
 	}
 	empty := emptyFooter(f)
-	f.Fuzz(func(t *testing.T, data, index []byte, mend, inside bool) {
+	f.Fuzz(fuzztest.Mutating(func(t *testing.T, data, index []byte, mend, inside bool) {
 		if mend {
 			mendIndex(index)
 		}
@@ -61,7 +62,7 @@ func FuzzSegment(f *testing.F) {
 			}
 		}
 		require.NoError(t, o.close())
-	})
+	}))
 }
 
 // FuzzFooter looks for metadata in whatever bytes.
@@ -71,11 +72,11 @@ func FuzzFooter(f *testing.F) {
 		require.True(f, ok)
 		f.Add(footer)
 	}
-	f.Fuzz(func(t *testing.T, footer []byte) {
+	f.Fuzz(fuzztest.Mutating(func(t *testing.T, footer []byte) {
 		if text, err := metadata(footer, metaIndex); err == nil {
 			require.LessOrEqual(t, len(text), len(footer))
 		}
-	})
+	}))
 }
 
 // mendIndex makes the checksums of an index's header and tables right, where its sizes allow.

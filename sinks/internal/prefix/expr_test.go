@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/penstock/penstock/core"
+	"github.com/penstock/penstock/core/fuzztest"
 	"github.com/penstock/penstock/sinks/internal/prefix"
 )
 
@@ -153,7 +154,7 @@ func FuzzParsedPrefixesStayInside(f *testing.F) {
 	f.Add("!{partitionKeyFromQuery:k}", "_penstock/", "")
 	f.Add("_!{partitionKeyFromQuery:k}/!{partitionKeyFromQuery:l}/", "penstock", "tmp")
 	f.Add("!{partitionKeyFromQuery:k}!{partitionKeyFromQuery:l}", "..", "..")
-	f.Fuzz(func(t *testing.T, expr, k, l string) {
+	f.Fuzz(fuzztest.Mutating(func(t *testing.T, expr, k, l string) {
 		e, err := prefix.Parse(expr)
 		if err != nil {
 			return
@@ -161,5 +162,5 @@ func FuzzParsedPrefixesStayInside(f *testing.F) {
 		got := e.Eval(prefix.Values{Time: time.Unix(0, 0), Keys: map[string]*string{"k": &k, "l": &l, "": &k}, Random: "r"})
 		inside(t, got)
 		require.True(t, strings.HasPrefix(got, e.Literal()), "%s of %s", got, e.Literal())
-	})
+	}))
 }

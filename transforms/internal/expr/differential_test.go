@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/penstock/penstock/core"
+	"github.com/penstock/penstock/core/fuzztest"
 	"github.com/penstock/penstock/transforms/internal/rowtest"
 )
 
@@ -153,7 +154,7 @@ func FuzzParse(f *testing.F) {
 		f.Add(s)
 	}
 	schema := core.SchemaOf(differentialFields()...)
-	f.Fuzz(func(t *testing.T, src string) {
+	f.Fuzz(fuzztest.Mutating(func(t *testing.T, src string) {
 		e, err := Parse(src)
 		if err != nil {
 			return
@@ -166,5 +167,5 @@ func FuzzParse(f *testing.F) {
 		require.NoError(t, err)
 		defer b.Release()
 		require.Len(t, render(p.eval(b)), 2)
-	})
+	}))
 }
