@@ -98,6 +98,9 @@ endif
 ifeq ($(filter-out workers,$(CAMPAIGN)),)
 	REQUIRE_INTEGRATION=1 PENSTOCK_WORKER_FAULTS=300 $(GO) test -count=1 -timeout 3h -v -run TestWorkersComeAndGo ./integration/workers
 endif
+ifeq ($(filter-out pauses,$(CAMPAIGN)),)
+	REQUIRE_INTEGRATION=1 PENSTOCK_PAUSES=1000 $(GO) test -count=1 -timeout 3h -v -run TestFrozenWorkersChangeNothing ./integration/workers
+endif
 ifeq ($(filter-out clients,$(CAMPAIGN)),)
 	REQUIRE_INTEGRATION=1 PENSTOCK_CLIENT_RECORDS=10000 $(GO) test -count=1 -timeout 60m -parallel 8 -v ./integration/clients
 endif

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -64,23 +65,47 @@ func (f *fleet) campaign(source source, faults, seed int, restart func()) {
 	rng := rand.New(rand.NewPCG(uint64(seed), 7)) //nolint:gosec // faults that can be had again
 	for range faults {
 		happened[f.happen(source.client, rng, restart)]++
-		time.Sleep(time.Duration(rng.Int64N(int64(2 * failover)))) // less and more than the failover time
+		time.Sleep(time.Duration(rng.Int64N(int64(2 * f.failover)))) // less and more than the failover time
 		f.healthy()
 	}
 	stop()
-	for _, w := range f.all {
-		f.thaw(w)
-		f.mend(w)
+	f.finish(p, lake, fmt.Sprintf("campaign=workers faults=%d %v", faults, happened))
+}
+
+// TestFrozenWorkersChangeNothing freezes two of four workers until others have their shards, and lets them go on, again and
+// again: what they were about to do must not be done. PENSTOCK_PAUSES says how often a worker is frozen.
+func TestFrozenWorkersChangeNothing(t *testing.T) {
+	servers.Need(t, "server and workers")
+	pauses := 6
+	if n, err := strconv.Atoi(os.Getenv("PENSTOCK_PAUSES")); err == nil {
+		pauses = n
 	}
-	require.Eventually(f.t, func() bool { return len(lake.look(f.t)) >= p.count() }, 3*time.Minute, time.Second, "%s", f.logs())
-	for len(f.all) > 0 {
-		f.stop(0)
+	source, dir := sourceFor(t, "penstock"), t.TempDir()
+	lake := folder(filepath.Join(dir, "lake"))
+	f := newFleet(t, dir, source.pipeline(lake), source.endpoint, lake)
+	f.failover, f.flags = time.Second, []string{"--log-level", "debug"}
+	p, come := &producer{client: source.client, acked: map[string]bool{}, doubt: map[string]bool{}}, watch(lake)
+	for range 4 {
+		f.add()
 	}
-	f.run("run", "p.yaml", "--state", f.state.String(), "--until-caught-up")
-	rows := lake.look(f.t)
-	missing, extra := p.judge(f.t, rows)
-	require.Contains(f.t, f.run("verify", "p.yaml"), "verify p: clean")
-	f.t.Logf("campaign=workers faults=%d %v rows_expected=%d rows_got=%d missing=%d extra=%d", faults, happened, p.count(), len(rows), missing, extra)
+	stop := p.keep(t)
+	rng := rand.New(rand.NewPCG(1, 8)) //nolint:gosec // pauses that can be had again
+	for frozen := 0; frozen < pauses; frozen += 2 {
+		two := rng.Perm(4)[:2]
+		time.Sleep(f.failover/2 + rand.N(f.failover)) //nolint:gosec // in whatever they do
+		for _, i := range two {
+			f.freeze(i)
+		}
+		time.Sleep(f.failover*3/2 + rand.N(f.failover)) //nolint:gosec // longer than what others wait
+		for _, i := range two {
+			f.thaw(f.all[i])
+		}
+		f.healthy()
+	}
+	stop()
+	taken := strings.Count(f.said(), "state=lost")
+	require.Positive(t, taken, "no shard was taken from a frozen worker")
+	f.finish(p, come, fmt.Sprintf("campaign=pauses pauses=%d leases_lost=%d", pauses, taken))
 }
 
 // happen makes something happen, and says what.

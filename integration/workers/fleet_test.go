@@ -24,17 +24,18 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(servetest.Main(m)) }
 
-const failover = 2 * time.Second
-
 // fleet is the workers of one pipeline. Each reaches the state through a network of its own.
 type fleet struct {
-	t       *testing.T
-	dir     string
-	state   *url.URL
-	lake    lake
-	network *toxiproxy.ApiServer
-	all     []*worker
-	made    int
+	t     *testing.T
+	dir   string
+	state *url.URL
+	lake  lake
+	// failover is what the workers have as theirs; flags are others of theirs.
+	failover time.Duration
+	flags    []string
+	network  *toxiproxy.ApiServer
+	all      []*worker
+	made     int
 }
 
 // worker is a process.
@@ -53,7 +54,7 @@ func newFleet(t *testing.T, dir, pipeline, state string, lake lake) *fleet {
 	u, err := url.Parse(state)
 	require.NoError(t, err)
 	f := &fleet{
-		t: t, dir: dir, state: u, lake: lake,
+		t: t, dir: dir, state: u, lake: lake, failover: 2 * time.Second,
 		network: toxiproxy.NewServer(toxiproxy.NewMetricsContainer(prometheus.NewRegistry()), zerolog.Nop()),
 	}
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "p.yaml"), []byte(pipeline), 0o600))
@@ -82,7 +83,7 @@ func (f *fleet) add() {
 	f.t.Cleanup(way.Stop)
 	state := *f.state
 	state.Host = way.Listen
-	w := &worker{cmd: f.command("run", "p.yaml", "--state", state.String(), "--failover", failover.String()), way: way, ended: make(chan struct{})}
+	w := &worker{cmd: f.command(append([]string{"run", "p.yaml", "--state", state.String(), "--failover", f.failover.String()}, f.flags...)...), way: way, ended: make(chan struct{})}
 	w.cmd.Stdout, w.cmd.Stderr = log, log
 	require.NoError(f.t, w.cmd.Start())
 	go func() {
@@ -168,6 +169,24 @@ func (f *fleet) healthy() {
 	}
 }
 
+// finish ends all workers, has what is left delivered, and looks what became of the records.
+func (f *fleet) finish(p *producer, lake *arrivals, campaign string) {
+	f.t.Helper()
+	for _, w := range f.all {
+		f.thaw(w)
+		f.mend(w)
+	}
+	require.Eventually(f.t, func() bool { return len(lake.look(f.t)) >= p.count() }, 3*time.Minute, time.Second, "%s", f.logs())
+	for len(f.all) > 0 {
+		f.stop(0)
+	}
+	f.run("run", "p.yaml", "--state", f.state.String(), "--until-caught-up")
+	rows := lake.look(f.t)
+	missing, extra := p.judge(f.t, rows)
+	require.Contains(f.t, f.run("verify", "p.yaml"), "verify p: clean")
+	f.t.Logf("%s rows_expected=%d rows_got=%d missing=%d extra=%d", campaign, p.count(), len(rows), missing, extra)
+}
+
 // run runs a command to its end and returns what it printed.
 func (f *fleet) run(args ...string) string {
 	f.t.Helper()
@@ -176,6 +195,17 @@ func (f *fleet) run(args ...string) string {
 	cmd.Stdout, cmd.Stderr = &out, &out
 	err := cmd.Run()
 	require.NoError(f.t, err, "penstock %v\n%s\n%s", args, out.String(), f.logs())
+	return out.String()
+}
+
+// said is all that the workers said.
+func (f *fleet) said() string {
+	var out strings.Builder
+	files, _ := filepath.Glob(filepath.Join(f.dir, "worker-*.log")) // the pattern is right
+	for _, name := range files {
+		b, _ := os.ReadFile(name) //nolint:gosec // of the test
+		out.Write(b)
+	}
 	return out.String()
 }
 
