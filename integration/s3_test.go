@@ -14,6 +14,7 @@ import (
 	"github.com/penstock/penstock/connectors"
 	"github.com/penstock/penstock/connectors/sinktest"
 	"github.com/penstock/penstock/core"
+	"github.com/penstock/penstock/core/awsclient"
 	"github.com/penstock/penstock/integration/laketest"
 	"github.com/penstock/penstock/integration/servers"
 	"github.com/penstock/penstock/sinks/s3"
@@ -28,7 +29,7 @@ func bucket(t *testing.T, s *servers.S3) string {
 }
 
 func s3Config(s *servers.S3, bucket string) s3.Config {
-	return s3.Config{Endpoint: s.Endpoint, Bucket: bucket, AccessKey: s.AccessKey, SecretKey: core.NewSecret(s.SecretKey)}
+	return s3.Config{Endpoint: s.Endpoint, Bucket: bucket, Identity: awsclient.Identity{AccessKey: s.AccessKey, SecretKey: core.NewSecret(s.SecretKey)}}
 }
 
 // objects is every object of a bucket, by its name.

@@ -2,13 +2,10 @@ package kinesis
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/config"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 
 	"github.com/penstock/penstock/core/awsapi/wholebody"
@@ -23,17 +20,9 @@ const (
 
 // NewClient is a client of the configured server. It tries once: what is tried again, and when, is the source's matter.
 func NewClient(ctx context.Context, c Config) (*kinesis.Client, error) {
-	load := []func(*config.LoadOptions) error{config.WithRegion(c.region()), config.WithSharedConfigProfile(c.Profile)}
-	if c.AccessKey != "" {
-		fixed := credentials.NewStaticCredentialsProvider(c.AccessKey, c.SecretKey.Reveal(), c.SessionToken.Reveal())
-		load = append(load, config.WithCredentialsProvider(fixed))
-	}
-	found, err := config.LoadDefaultConfig(ctx, load...)
+	found, err := c.Load(ctx, c.region(), c.Endpoint)
 	if err != nil {
-		return nil, fmt.Errorf("find AWS credentials: %w", err)
-	}
-	if found.Region == "" && c.Endpoint != "" {
-		found.Region = "us-east-1"
+		return nil, err
 	}
 	return kinesis.NewFromConfig(found, func(o *kinesis.Options) {
 		if c.Endpoint != "" {

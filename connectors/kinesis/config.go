@@ -3,24 +3,21 @@ package kinesis
 import (
 	"errors"
 	"fmt"
-	"net/url"
 	"regexp"
 	"strings"
 
 	"github.com/penstock/penstock/core"
+	"github.com/penstock/penstock/core/awsclient"
 )
 
 // Config is `source: {kinesis: ...}`.
 type Config struct {
-	Stream       string      `yaml:"stream" json:"stream" jsonschema:"required,description=Name or ARN of the stream."`
-	Endpoint     string      `yaml:"endpoint" json:"endpoint,omitempty" jsonschema:"description=URL of the server such as http://127.0.0.1:4567. Default: AWS."`
-	Region       string      `yaml:"region" json:"region,omitempty" jsonschema:"description=Region of the stream. Default: that of its ARN or of the environment\\, or us-east-1 with an endpoint."`
-	Mode         string      `yaml:"mode" json:"mode,omitempty" jsonschema:"enum=polling,enum=fan_out,description=How shards are read: polling (GetRecords) or fan_out (SubscribeToShard\\, as an enhanced fan-out consumer). Default polling."`
-	Consumer     string      `yaml:"consumer" json:"consumer,omitempty" jsonschema:"description=With fan_out: name of the consumer\\, which is registered if it is not there. No other reader may have it."`
-	AccessKey    string      `yaml:"access_key" json:"access_key,omitempty" jsonschema:"description=Default: the credentials that the AWS SDK finds."`
-	SecretKey    core.Secret `yaml:"secret_key" json:"secret_key,omitempty" jsonschema:"description=Of access_key\\, as a reference such as ${AWS_SECRET_ACCESS_KEY}."`
-	SessionToken core.Secret `yaml:"session_token" json:"session_token,omitempty" jsonschema:"description=Of temporary credentials\\, as a reference."`
-	Profile      string      `yaml:"profile" json:"profile,omitempty" jsonschema:"description=Profile of the shared AWS configuration."`
+	Stream             string `yaml:"stream" json:"stream" jsonschema:"required,description=Name or ARN of the stream."`
+	Endpoint           string `yaml:"endpoint" json:"endpoint,omitempty" jsonschema:"description=URL of the server such as http://127.0.0.1:4567. Default: AWS."`
+	Region             string `yaml:"region" json:"region,omitempty" jsonschema:"description=Region of the stream. Default: that of its ARN or of the environment\\, or us-east-1 with an endpoint."`
+	Mode               string `yaml:"mode" json:"mode,omitempty" jsonschema:"enum=polling,enum=fan_out,description=How shards are read: polling (GetRecords) or fan_out (SubscribeToShard\\, as an enhanced fan-out consumer). Default polling."`
+	Consumer           string `yaml:"consumer" json:"consumer,omitempty" jsonschema:"description=With fan_out: name of the consumer\\, which is registered if it is not there. No other reader may have it."`
+	awsclient.Identity `yaml:",inline"`
 }
 
 // fanOut is the mode of enhanced fan-out; every other is polling.
@@ -33,7 +30,7 @@ var (
 
 // Validate returns what is wrong with c.
 func (c Config) Validate() error {
-	return errors.Join(c.validateStream(), c.validateEndpoint(), c.validateMode(), c.validateCredentials())
+	return errors.Join(c.validateStream(), awsclient.ValidateEndpoint(c.Endpoint, "http://127.0.0.1:4567"), c.validateMode(), c.Identity.Validate())
 }
 
 func (c Config) validateStream() error {
@@ -46,20 +43,6 @@ func (c Config) validateStream() error {
 	return nil
 }
 
-func (c Config) validateEndpoint() error {
-	if c.Endpoint == "" {
-		return nil
-	}
-	u, err := url.Parse(c.Endpoint)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return fmt.Errorf("endpoint: want a URL such as http://127.0.0.1:4567: %w", core.ErrInvalid)
-	}
-	if u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" {
-		return fmt.Errorf("endpoint: a URL of scheme and host only: credentials go to access_key and secret_key: %w", core.ErrInvalid)
-	}
-	return nil
-}
-
 func (c Config) validateMode() error {
 	switch {
 	case c.Mode != "" && c.Mode != "polling" && c.Mode != fanOut:
@@ -68,18 +51,6 @@ func (c Config) validateMode() error {
 		return fmt.Errorf("consumer: with mode: fan_out, name the consumer, 1 to 128 of a-z A-Z 0-9 _ . -: %w", core.ErrInvalid)
 	case c.Mode != fanOut && c.Consumer != "":
 		return fmt.Errorf("consumer: only mode: fan_out has one: %w", core.ErrInvalid)
-	}
-	return nil
-}
-
-func (c Config) validateCredentials() error {
-	switch {
-	case (c.AccessKey == "") != (c.SecretKey.Reveal() == ""):
-		return fmt.Errorf("access_key and secret_key: give both, or neither to use what the AWS SDK finds: %w", core.ErrInvalid)
-	case c.SessionToken.Reveal() != "" && c.AccessKey == "":
-		return fmt.Errorf("session_token: belongs to an access_key: %w", core.ErrInvalid)
-	case c.Profile != "" && c.AccessKey != "":
-		return fmt.Errorf("profile: choose one of access_key and profile: %w", core.ErrInvalid)
 	}
 	return nil
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/penstock/penstock/connectors"
 	"github.com/penstock/penstock/core"
 	"github.com/penstock/penstock/core/awsapi"
+	"github.com/penstock/penstock/core/awsclient"
 	"github.com/penstock/penstock/core/control"
 	"github.com/penstock/penstock/core/kinesisapi"
 	"github.com/penstock/penstock/core/shardlog/local"
@@ -76,7 +77,7 @@ func (s *server) listen(t *testing.T) *server {
 }
 
 func (s *server) config(stream, mode string) Config {
-	c := Config{Stream: stream, Endpoint: s.url, Mode: mode, AccessKey: "key", SecretKey: core.NewSecret("secret")}
+	c := Config{Stream: stream, Endpoint: s.url, Mode: mode, Identity: awsclient.Identity{AccessKey: "key", SecretKey: core.NewSecret("secret")}}
 	if mode == fanOut {
 		c.Consumer = "tester"
 	}

@@ -101,7 +101,7 @@ func (r *copyReader) fill() error {
 
 // append appends one row, or notes why it is not sent.
 func (r *copyReader) append() error {
-	if r.w.skipped(r.part.Batch, r.row) {
+	if r.w.Skips(r.part.Batch, r.row) {
 		r.left = append(r.left, r.sent)
 		return nil
 	}
@@ -120,7 +120,7 @@ func (r *copyReader) append() error {
 		code, reason = "value", wrong.Error()
 	}
 	r.left = append(r.left, r.sent)
-	return r.w.refuse(r.part.Batch, r.row, code, reason)
+	return r.w.Refuse(r.part.Batch, r.row, code, reason)
 }
 
 // unfit says why a row is not for this table, whatever its values' types.

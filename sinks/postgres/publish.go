@@ -3,13 +3,11 @@ package postgres
 import (
 	"context"
 	"errors"
-	"fmt"
-	"slices"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/penstock/penstock/connectors"
-	"github.com/penstock/penstock/core"
+	"github.com/penstock/penstock/sinks/internal/hold"
 )
 
 // Publish carries the plan out in one transaction, unless that was done.
@@ -39,68 +37,36 @@ func (st *staging) try(ctx context.Context, p *connectors.Plan, decide connector
 		if err != nil || done {
 			return err
 		}
-		refused, err := st.write(ctx, tx, *p)
-		if err != nil {
+		refused := hold.NewRefusals("table "+st.sink.cfg.Table, *p)
+		if err := st.write(ctx, tx, refused); err != nil {
 			return err
 		}
-		if err := settleVerdict(ctx, p, refused, decide); err != nil {
+		if same, err := refused.Settle(ctx, p, decide); err != nil {
 			return err
+		} else if !same {
+			return errAnother
 		}
 		connectors.Step(ctx, "written")
 		return st.sink.settle(ctx, tx, *p)
 	})
 }
 
-// settleVerdict makes durable which rows the database refused, before the transaction commits without them.
-func settleVerdict(ctx context.Context, p *connectors.Plan, refused []connectors.Reject, decide connectors.Decide) error {
-	switch {
-	case len(refused) == 0:
+// write writes the rows but those that are refused, to which it adds.
+func (st *staging) write(ctx context.Context, tx pgx.Tx, refused *hold.Refusals) error {
+	if st.Rows.Len() == 0 {
 		return nil
-	case p.Decided:
-		return fmt.Errorf("plan %d: which rows the database refuses was decided before, and now it refuses %d more, the first %s %s: %s",
-			p.Number, len(refused), refused[0].Shard, refused[0].Seq, refused[0].Reason)
 	}
-	stands, err := decide(ctx, refused)
+	t, err := st.sink.evolve(ctx, tx, st.Schema)
 	if err != nil {
 		return err
 	}
-	p.Decided, p.Rejects = true, stands
-	if !slices.EqualFunc(stands, refused, func(a, b connectors.Reject) bool { return identityOf(a) == identityOf(b) }) {
-		return errAnother
-	}
-	return nil
-}
-
-// identity tells a row from all others.
-type identity struct {
-	shard core.ShardID
-	seq   core.SequenceNumber
-	ord   int32
-}
-
-func identityOf(r connectors.Reject) identity { return identity{r.Shard, r.Seq, r.Ord} }
-
-// write writes the rows and returns those that the database refused, beside those that the plan has as refused already.
-func (st *staging) write(ctx context.Context, tx pgx.Tx, p connectors.Plan) ([]connectors.Reject, error) {
-	if st.rows.Len() == 0 {
-		return nil, nil
-	}
-	t, err := st.sink.evolve(ctx, tx, st.schema)
+	into, err := st.sink.into(t, st.Schema)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	into, err := st.sink.into(t, st.schema)
-	if err != nil {
-		return nil, err
-	}
-	w := &writer{cfg: st.sink.cfg, tx: tx, rows: st.rows, table: t, columns: into, skip: map[identity]bool{}}
-	for _, r := range p.Rejects {
-		w.skip[identityOf(r)] = true
-	}
+	w := &writer{Refusals: refused, cfg: st.sink.cfg, tx: tx, rows: st.Rows, table: t, columns: into}
 	if st.sink.cfg.Mode == modeUpsert {
-		err = w.upsert(ctx)
-	} else {
-		err = w.copy(ctx, t.name, into)
+		return w.upsert(ctx)
 	}
-	return w.refused, err
+	return w.copy(ctx, t.name, into)
 }

@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"errors"
-	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
@@ -11,38 +10,19 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"github.com/penstock/penstock/connectors"
-	"github.com/penstock/penstock/core"
 	"github.com/penstock/penstock/sinks/internal/copybinary"
 	"github.com/penstock/penstock/sinks/internal/hold"
 )
 
 // writer writes the rows of one plan in its transaction.
 type writer struct {
+	*hold.Refusals
+
 	cfg     Config
 	tx      pgx.Tx
 	rows    *hold.Rows
 	table   *table
 	columns []copybinary.Column // of the table, that the rows have
-	skip    map[identity]bool   // rows that are not to be written
-	refused []connectors.Reject // rows that the database refused; they are in skip too
-}
-
-// maxRejects bounds the rows of a plan that the destination may refuse: more are no bad rows but a wrong table.
-const maxRejects = 10_000
-
-// refuse notes that the database does not take a row.
-func (w *writer) refuse(b core.Batch, row int, code, reason string) error {
-	r := connectors.Reject{Shard: b.Shard, Seq: b.SequenceOf(row), Ord: b.Ords().Value(row), Code: code, Reason: reason}
-	w.skip[identityOf(r)] = true
-	if w.refused = append(w.refused, r); len(w.refused) > maxRejects {
-		return connectors.Permanent(fmt.Errorf("table %s refuses more than %d rows of a plan, the last because: %s", w.cfg.Table, maxRejects, reason))
-	}
-	return nil
-}
-
-func (w *writer) skipped(b core.Batch, row int) bool {
-	return len(w.skip) > 0 && w.skip[identity{b.Shard, b.SequenceOf(row), b.Ords().Value(row)}]
 }
 
 // copy writes all rows to a table. When the database refuses one, what stands before it is written first, then it is tried
@@ -105,7 +85,7 @@ func (w *writer) blame(ctx context.Context, at int64, said *pgconn.PgError) erro
 		if err != nil {
 			return err
 		}
-		return w.refuse(p.Batch, p.From, "postgres_"+said.Code, reason)
+		return w.Refuse(p.Batch, p.From, "postgres_"+said.Code, reason)
 	}
 	return nil
 }

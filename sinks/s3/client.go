@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
 )
@@ -61,17 +60,13 @@ func lookup(c Config) minio.BucketLookupType {
 	return minio.BucketLookupDNS
 }
 
-// credentialsOf are those of the configuration, or else what the AWS SDK finds: environment, shared files, web
-// identity, container, instance.
+// credentialsOf are those of the configuration.
 func credentialsOf(ctx context.Context, c Config) (*credentials.Credentials, string, error) {
-	if c.AccessKey != "" {
+	if c.AccessKey != "" && c.AssumeRole == "" {
 		return credentials.NewStaticV4(c.AccessKey, c.SecretKey.Reveal(), c.SessionToken.Reveal()), c.Region, nil
 	}
-	found, err := config.LoadDefaultConfig(ctx, config.WithRegion(c.Region), config.WithSharedConfigProfile(c.Profile))
-	if err != nil {
-		return nil, "", fmt.Errorf("find AWS credentials: %w", err)
-	}
-	return credentials.New(&chain{from: found.Credentials}), found.Region, nil
+	found, err := c.Load(ctx, c.Region, c.Endpoint)
+	return credentials.New(&chain{from: found.Credentials}), found.Region, err
 }
 
 // chain gives the client the credentials of the AWS SDK, and asks for new ones before they expire.
