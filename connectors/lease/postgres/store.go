@@ -31,7 +31,7 @@ type Store struct {
 	getSQL, listSQL, commitSQL string
 }
 
-// Open makes the table if it is not there.
+// Open makes the table if it is not there. While the database cannot be reached it waits.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if cfg.Schema == "" {
 		cfg.Schema = "_penstock"
@@ -42,7 +42,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	schema := pgx.Identifier{cfg.Schema}.Sanitize()
 	in := strings.NewReplacer("{schema}", schema)
 	s := &Store{cfg: cfg, sequence: schema + ".control_version", getSQL: in.Replace(getSQL), listSQL: in.Replace(listSQL), commitSQL: in.Replace(commitSQL)}
-	if err := s.make(ctx, in.Replace(makeSQL)); err != nil {
+	if err := s.ask(ctx, func() error { return s.make(ctx, in.Replace(makeSQL)) }); err != nil {
 		return nil, fmt.Errorf("make the table of rows in schema %s: %w", schema, err)
 	}
 	return s, nil

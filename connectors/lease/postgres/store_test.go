@@ -40,10 +40,21 @@ func TestRowsInPostgres(t *testing.T) {
 func TestTheDatabaseGoesAndComesBack(t *testing.T) {
 	server := servers.PostgresFor(t)
 	var waited atomic.Int32
-	s, err := postgres.Open(t.Context(), postgres.Config{
-		Pool: pool(t, server.URL), Unreachable: func(int, time.Duration, error) { waited.Add(1) },
-	})
-	require.NoError(t, err)
+	server.Kill()
+	opened := make(chan *postgres.Store, 1)
+	go func() {
+		s, err := postgres.Open(t.Context(), postgres.Config{
+			Pool: pool(t, server.URL), Unreachable: func(int, time.Duration, error) { waited.Add(1) },
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		opened <- s
+	}()
+	require.Eventually(t, func() bool { return waited.Load() > 0 }, 10*time.Second, 10*time.Millisecond)
+	require.NoError(t, server.Restart(t.Context()))
+	s := <-opened
+	waited.Store(0)
 	write := func(ctx context.Context, key string) error {
 		_, err := s.Commit(ctx, control.Txn{Checks: []control.Check{{Key: key}}, Writes: []control.Write{{Key: key, Value: []byte("x")}}})
 		return err
