@@ -83,7 +83,7 @@ func (f *fleet) add() {
 	f.t.Cleanup(way.Stop)
 	state := *f.state
 	state.Host = way.Listen
-	w := &worker{cmd: f.command(append([]string{"run", "p.yaml", "--state", state.String(), "--failover", f.failover.String()}, f.flags...)...), way: way, ended: make(chan struct{})}
+	w := &worker{cmd: f.command(append([]string{"run", "p.yaml", "--state", state.String(), "--failover", f.failover.String(), "--drain", "45s"}, f.flags...)...), way: way, ended: make(chan struct{})}
 	w.cmd.Stdout, w.cmd.Stderr = log, log
 	require.NoError(f.t, w.cmd.Start())
 	go func() {
