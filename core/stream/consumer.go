@@ -36,18 +36,21 @@ type Consumer struct {
 	Tags    map[string]string `json:"tags,omitempty"`
 	Policy  string            `json:"policy,omitempty"` // who else may use it: a document of AWS's
 	Phase   Status            `json:"phase,omitempty"`
-	Until   time.Time         `json:"until,omitzero"` // when the phase ends
+	Since   time.Time         `json:"since,omitzero"` // when the phase began
+	Until   time.Time         `json:"until,omitzero"` // when it ends
 }
 
 // Status is the consumer's at a time. One that was Deleting is gone when that ends.
 func (c Consumer) Status(now time.Time) Status {
-	if c.Phase != "" && now.Before(c.Until) {
+	if c.Phase != "" && within(now, c.Since, c.Until) {
 		return c.Phase
 	}
 	return Active
 }
 
-func (c Consumer) gone(now time.Time) bool { return c.Phase == Deleting && !now.Before(c.Until) }
+func (c Consumer) gone(now time.Time) bool {
+	return c.Phase == Deleting && !within(now, c.Since, c.Until)
+}
 
 const consumerPrefix = "consumers/"
 
@@ -147,7 +150,7 @@ func (s *Stream) Register(ctx context.Context, name string, tags map[string]stri
 		second := max(now.Unix(), info.Deregistered+1)
 		made = Consumer{Name: name, Created: time.Unix(second, 0).UTC(), Tags: tags}
 		if delay > 0 {
-			made.Phase, made.Until = Creating, now.Add(delay).UTC()
+			made.Phase, made.Since, made.Until = Creating, now.UTC(), now.Add(delay).UTC()
 		}
 		return []control.Write{made.write(consumerKey(s.id, name))}, nil
 	})
@@ -168,7 +171,7 @@ func (s *Stream) Deregister(ctx context.Context, name string, delay time.Duratio
 			if delay <= 0 {
 				return []control.Write{{Key: consumerKey(s.id, name)}}, nil
 			}
-			c.Phase, c.Until = Deleting, now.Add(delay).UTC()
+			c.Phase, c.Since, c.Until = Deleting, now.UTC(), now.Add(delay).UTC()
 			return []control.Write{c.write(consumerKey(s.id, name))}, nil
 		}
 		return nil, fmt.Errorf("consumer %s of stream %s: %w", name, s.name, ErrNoConsumer)

@@ -25,7 +25,8 @@ type Info struct {
 	Phase      Status           `json:"phase,omitempty"`      // that it passes through
 	Encryption *Encryption      `json:"encryption,omitempty"` // of what is put from now on; nil: none
 	Keys       int64            `json:"keys,omitempty"`       // data keys that there ever were
-	Until      time.Time        `json:"until,omitzero"`       // when the phase ends
+	Since      time.Time        `json:"since,omitzero"`       // when the phase began
+	Until      time.Time        `json:"until,omitzero"`       // when it ends
 
 	Scale        *Scaling          `json:"scale,omitempty"`  // a change of the number of shards that was begun
 	Scaled       []time.Time       `json:"scaled,omitempty"` // when it was changed lately
@@ -100,6 +101,7 @@ func decode(row control.Row) (Info, error) {
 	if info.Mode == "" {
 		info.Mode = Provisioned
 	}
+	info.resume(time.Now())
 	return info, nil
 }
 

@@ -35,11 +35,28 @@ func (i Info) Status(now time.Time) Status {
 	return Active
 }
 
+// within reports whether a phase goes on. It is over for a clock that stepped back behind its beginning, or it would go on
+// for as long as the clock was wrong.
+func within(now, since, until time.Time) bool { return !now.Before(since) && now.Before(until) }
+
+// resume gives the phase of a row that was just read an end on the monotonic clock, so that what the wall clock does from
+// now on neither keeps it from ending nor has it begin again.
+func (i *Info) resume(now time.Time) {
+	switch {
+	case within(now, i.Since, i.Until):
+		i.Until = now.Add(i.Until.Sub(now)) // UTC would strip the monotonic clock
+	case i.Phase == Deleting: // until it is gone
+		i.Until = time.Time{}
+	default:
+		i.Phase, i.Since, i.Until = "", time.Time{}, time.Time{}
+	}
+}
+
 // pass makes the stream be in a phase for a while.
 func (i *Info) pass(phase Status, now time.Time, delay time.Duration) {
-	i.Phase, i.Until = "", time.Time{}
+	i.Phase, i.Since, i.Until = "", time.Time{}, time.Time{}
 	if delay > 0 {
-		i.Phase, i.Until = phase, now.Add(delay).UTC()
+		i.Phase, i.Since, i.Until = phase, now.UTC(), now.Add(delay).UTC()
 	}
 }
 
@@ -66,7 +83,8 @@ func (s *Store) Retire(ctx context.Context, name core.StreamName, delay time.Dur
 				return fmt.Errorf("stream %s has %d: %w", name, len(have), ErrConsumers)
 			}
 		}
-		i.Phase, i.Until = Deleting, time.Now().Add(delay).UTC()
+		now := time.Now()
+		i.Phase, i.Since, i.Until = Deleting, now.UTC(), now.Add(delay).UTC()
 		return nil
 	})
 }
