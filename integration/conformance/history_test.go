@@ -131,9 +131,9 @@ func (h *history) put(ctx context.Context, c, n int, rng *rand.Rand) int {
 	return n
 }
 
-// shards are those of the stream.
-func (h *history) shards(ctx context.Context) ([]types.Shard, error) {
-	out, err := h.sdk.ListShards(ctx, &kinesis.ListShardsInput{StreamName: &h.name})
+// shards are those of a stream.
+func shards(ctx context.Context, sdk *kinesis.Client, name string) ([]types.Shard, error) {
+	out, err := sdk.ListShards(ctx, &kinesis.ListShardsInput{StreamName: &name})
 	if err != nil {
 		return nil, err
 	}
@@ -142,12 +142,12 @@ func (h *history) shards(ctx context.Context) ([]types.Shard, error) {
 
 // get reads all of a shard.
 func (h *history) get(ctx context.Context, rng *rand.Rand) {
-	shards, err := h.shards(ctx)
+	shards, err := shards(ctx, h.sdk, h.name)
 	if err != nil {
 		return
 	}
 	op := getOp{call: h.now(), shard: *shards[rng.IntN(len(shards))].ShardId}
-	it, err := h.iterator(ctx, op.shard)
+	it, err := iterator(ctx, h.sdk, h.name, op.shard)
 	for err == nil && it != nil {
 		var out *kinesis.GetRecordsOutput
 		if out, err = h.sdk.GetRecords(ctx, &kinesis.GetRecordsInput{ShardIterator: it}); err != nil {
@@ -172,8 +172,9 @@ func (h *history) get(ctx context.Context, rng *rand.Rand) {
 	h.gets = append(h.gets, op)
 }
 
-func (h *history) iterator(ctx context.Context, shard string) (*string, error) {
-	out, err := h.sdk.GetShardIterator(ctx, &kinesis.GetShardIteratorInput{StreamName: &h.name, ShardId: &shard, ShardIteratorType: types.ShardIteratorTypeTrimHorizon})
+// iterator is one of a shard from its trim horizon on.
+func iterator(ctx context.Context, sdk *kinesis.Client, name, shard string) (*string, error) {
+	out, err := sdk.GetShardIterator(ctx, &kinesis.GetShardIteratorInput{StreamName: &name, ShardId: &shard, ShardIteratorType: types.ShardIteratorTypeTrimHorizon})
 	if err != nil {
 		return nil, err
 	}
@@ -234,28 +235,34 @@ func (h *history) side(ctx context.Context, c int, rng *rand.Rand) {
 // never is when the answer comes to what none came to.
 const never = int64(24 * time.Hour)
 
-// reshard splits a shard, or merges two where there are many.
+// reshard splits or merges a shard of the history's stream.
 func (h *history) reshard(ctx context.Context, rng *rand.Rand) {
-	shards, err := h.shards(ctx)
+	err := reshard(ctx, h.sdk, h.name, 4, rng)
+	if c := code(err); c != "" && c != "ResourceInUseException" { // another was faster
+		h.fault(fmt.Errorf("reshard: %w", err))
+	}
+}
+
+// reshard splits a shard of a stream at random, or merges two; there are at most so many that are open.
+func reshard(ctx context.Context, sdk *kinesis.Client, name string, most int, rng *rand.Rand) error {
+	shards, err := shards(ctx, sdk, name)
 	if err != nil {
-		return
+		return err
 	}
 	open := slices.DeleteFunc(shards, func(s types.Shard) bool { return s.SequenceNumberRange.EndingSequenceNumber != nil })
 	hash := func(text *string) *big.Int { n, _ := new(big.Int).SetString(*text, 10); return n }
 	slices.SortFunc(open, func(a, b types.Shard) int {
 		return hash(a.HashKeyRange.StartingHashKey).Cmp(hash(b.HashKeyRange.StartingHashKey))
 	})
-	if len(open) < 4 {
+	if len(open) == 1 || len(open) < most && rng.IntN(2) == 0 {
 		s := open[rng.IntN(len(open))]
 		middle := new(big.Int).Add(hash(s.HashKeyRange.StartingHashKey), hash(s.HashKeyRange.EndingHashKey))
-		_, err = h.sdk.SplitShard(ctx, &kinesis.SplitShardInput{StreamName: &h.name, ShardToSplit: s.ShardId, NewStartingHashKey: aws.String(middle.Rsh(middle, 1).String())})
-	} else {
-		i := rng.IntN(len(open) - 1)
-		_, err = h.sdk.MergeShards(ctx, &kinesis.MergeShardsInput{StreamName: &h.name, ShardToMerge: open[i].ShardId, AdjacentShardToMerge: open[i+1].ShardId})
+		_, err = sdk.SplitShard(ctx, &kinesis.SplitShardInput{StreamName: &name, ShardToSplit: s.ShardId, NewStartingHashKey: aws.String(middle.Rsh(middle, 1).String())})
+		return err
 	}
-	if c := code(err); c != "" && c != "ResourceInUseException" { // another was faster
-		h.fault(fmt.Errorf("reshard: %w", err))
-	}
+	i := rng.IntN(len(open) - 1)
+	_, err = sdk.MergeShards(ctx, &kinesis.MergeShardsInput{StreamName: &name, ShardToMerge: open[i].ShardId, AdjacentShardToMerge: open[i+1].ShardId})
+	return err
 }
 
 // follow reads the stream from its first shards on, children once all their parents are read, until all is read and all
@@ -267,7 +274,7 @@ func (h *history) follow(ctx context.Context) []row {
 	begin := func(shard string) {
 		for at[shard] == nil && ctx.Err() == nil {
 			h.ready()
-			at[shard], _ = h.iterator(ctx, shard) // again, if no answer comes
+			at[shard], _ = iterator(ctx, h.sdk, h.name, shard) // again, if no answer comes
 		}
 	}
 	begin("shardId-000000000000")

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -30,13 +29,7 @@ func TestHistoriesAreLinearizable(t *testing.T) {
 	if os.Getenv("REQUIRE_INTEGRATION") == "1" {
 		histories = 60
 	}
-	for name, to := range map[string]*int{"PENSTOCK_HISTORIES": &histories, "PENSTOCK_HISTORY_SEED": &seed} {
-		if text := os.Getenv(name); text != "" {
-			n, err := strconv.Atoi(text)
-			require.NoError(t, err, name)
-			*to = n
-		}
-	}
+	histories, seed = setting(t, "PENSTOCK_HISTORIES", histories), setting(t, "PENSTOCK_HISTORY_SEED", seed)
 	var s *servetest.Server
 	var sum tally
 	for i := range histories {

@@ -5,7 +5,10 @@ package conformance
 import (
 	"fmt"
 	"os"
+	"strconv"
 	"testing"
+
+	"github.com/stretchr/testify/require"
 
 	"github.com/penstock/penstock/integration/servetest"
 )
@@ -21,4 +24,16 @@ func rss(pid int) (int64, error) {
 	var size, resident int64
 	_, err = fmt.Sscan(string(text), &size, &resident)
 	return resident * int64(os.Getpagesize()), err
+}
+
+// setting is what an environment variable says, or else otherwise.
+func setting(t *testing.T, name string, otherwise int) int {
+	t.Helper()
+	text := os.Getenv(name)
+	if text == "" {
+		return otherwise
+	}
+	n, err := strconv.Atoi(text)
+	require.NoError(t, err, name)
+	return n
 }

@@ -25,13 +25,10 @@ import (
 // PENSTOCK_SOCKETS the times of puts are held against each other.
 func sockets(t *testing.T) (n, rounds int, timed bool) {
 	t.Helper()
-	text := os.Getenv("PENSTOCK_SOCKETS")
-	if text == "" {
+	if os.Getenv("PENSTOCK_SOCKETS") == "" {
 		return 1000, 1, false
 	}
-	n, err := strconv.Atoi(text)
-	require.NoError(t, err)
-	return n, 9, true
+	return setting(t, "PENSTOCK_SOCKETS", 0), 9, true
 }
 
 // p99 is how long all but a hundredth of the next puts take.
