@@ -5,7 +5,6 @@ import (
 	"bufio"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"io"
 	"os"
 	"os/exec"
@@ -22,20 +21,22 @@ import (
 	"github.com/penstock/penstock/core/kinesisapi/kinesistest"
 )
 
-// built is the folder of the command, once it is built.
+// built is the folder of what is built, once there is one.
 var built string
 
-var build = sync.OnceValues(func() (string, error) {
+var folder = sync.OnceValues(func() (string, error) {
 	var err error
-	if built, err = os.MkdirTemp("", "penstock-serve-"); err != nil {
+	built, err = os.MkdirTemp("", "penstock-serve-")
+	return built, err
+})
+
+var build = sync.OnceValues(func() (string, error) {
+	dir, err := folder()
+	if err != nil {
 		return "", err
 	}
-	path := filepath.Join(built, "penstock")
-	out, err := exec.Command("go", "build", "-o", path, "github.com/penstock/penstock/cmd/penstock").CombinedOutput() //nolint:gosec // a path made here
-	if err != nil {
-		return "", errors.Join(err, errors.New(string(out)))
-	}
-	return path, nil
+	path := filepath.Join(dir, "penstock")
+	return path, compile(path)
 })
 
 // Command is the path of the command, which is built once for all tests of a package.
@@ -59,6 +60,8 @@ func Main(m *testing.M) int {
 type Server struct {
 	Dir      string // where it runs, with its data directory
 	Endpoint string // http://127.0.0.1:port; https:// with --tls-self-signed
+	command  string
+	env      []string // nil: the test's
 	flags    []string
 	cmd      *exec.Cmd
 	ended    chan struct{}
@@ -67,7 +70,7 @@ type Server struct {
 // New starts a server over a data directory of its own, which lasts as long as the test.
 func New(t *testing.T, flags ...string) *Server {
 	t.Helper()
-	s := &Server{Dir: t.TempDir(), flags: flags}
+	s := &Server{Dir: t.TempDir(), command: Command(t), flags: flags}
 	s.start(t, "127.0.0.1:0")
 	t.Cleanup(s.Kill)
 	return s
@@ -84,8 +87,8 @@ var serving = regexp.MustCompile(`msg=serving endpoint=(\S+)`)
 
 func (s *Server) start(t *testing.T, listen string) {
 	t.Helper()
-	s.cmd = exec.Command(Command(t), append([]string{"serve", "--auth", "none", "--listen", listen}, s.flags...)...) //nolint:gosec,noctx // the binary built above, which Kill ends
-	s.cmd.Dir = s.Dir
+	s.cmd = exec.Command(s.command, append([]string{"serve", "--auth", "none", "--listen", listen}, s.flags...)...) //nolint:gosec,noctx // the binary built above, which Kill ends
+	s.cmd.Dir, s.cmd.Env = s.Dir, s.env
 	said, err := s.cmd.StderrPipe()
 	require.NoError(t, err)
 	require.NoError(t, s.cmd.Start())
