@@ -1,6 +1,6 @@
 // Package clients runs AWS's own clients against the server: the SDKs for Python, Go, JavaScript and Java, the command
-// line, workers of the Kinesis Client Library for Java and for Python, and the Kinesis Producer Library. They are fetched
-// once, at pinned versions, by package servers.
+// line, workers of the Kinesis Client Library for Java and for Python, and the Kinesis Producer Library; and a package that
+// is not AWS's. They are fetched once, at pinned versions, by package servers, but for Debian's command line.
 //
 // The one idea: a client program knows how its SDK is used and nothing of what is right. Each is called as
 //
