@@ -123,6 +123,15 @@ endif
 ifeq ($(filter-out tls,$(CAMPAIGN)),)
 	PENSTOCK_TLS_RELOADS=200 $(GO) test -count=1 -timeout 60m -v -run 'TestTLS$$' ./cmd/penstock
 endif
+ifeq ($(filter-out order,$(CAMPAIGN)),)
+	PENSTOCK_ORDER_RECORDS=10000000 $(GO) test -count=1 -timeout 120m -v -run TestOrderThroughReshards ./integration/conformance
+endif
+ifeq ($(filter-out clocks,$(CAMPAIGN)),)
+	REQUIRE_INTEGRATION=1 PENSTOCK_CLOCK_RUNS=200 $(GO) test -count=1 -timeout 120m -v -run 'TestClocksThatJump|TestAServerThatStartsAhead' ./integration/conformance
+endif
+ifeq ($(filter-out overload,$(CAMPAIGN)),)
+	REQUIRE_INTEGRATION=1 PENSTOCK_OVERLOAD=5m $(GO) test -count=1 -timeout 60m -v -run 'TestQuotasUnderOverload|TestMoreThanTheMachineTakes' ./integration/conformance
+endif
 ifeq ($(filter-out linearizable,$(CAMPAIGN)),)
 	PENSTOCK_HISTORIES=10000 $(GO) test -count=1 -timeout 10h -v -run TestHistoriesAreLinearizable ./integration/conformance
 endif
