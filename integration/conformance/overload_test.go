@@ -70,12 +70,16 @@ func overload(t *testing.T, flags ...string) *overloaded {
 			}
 		}
 	}()
+	allowed := int64(memory.Default)
+	if _, timed := overloadFor(t); !timed {
+		allowed += allowed / 10 // a collector that does not get the processor is late
+	}
 	t.Cleanup(func() {
 		stop()
 		<-done
 		t.Logf("rss=%d MiB at most", o.most.Load()>>20)
-		if o.most.Load() > memory.Default {
-			t.Errorf("the server has %d MiB, and %d are allowed", o.most.Load()>>20, memory.Default>>20)
+		if o.most.Load() > allowed {
+			t.Errorf("the server has %d MiB, and %d are allowed", o.most.Load()>>20, allowed>>20)
 		}
 	})
 	return o
