@@ -98,6 +98,8 @@ func (s *Bodies) Read(ctx context.Context, r *http.Request, c Charge) (*Body, er
 	var large *http.MaxBytesError
 	switch {
 	case errors.Is(err, ErrNoRoom):
+		// What is still sent is taken and dropped, or the connection would be cut before the client has read the answer.
+		_, _ = io.CopyN(io.Discard, r.Body, c.Most)
 		return nil, ErrNoRoom
 	case errors.As(err, &large):
 		return nil, ErrLargeBody

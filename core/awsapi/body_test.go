@@ -1,8 +1,11 @@
 package awsapi
 
 import (
+	"bufio"
 	"context"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -107,6 +110,33 @@ func TestWholeBodiesNeedNoMoreToGoOn(t *testing.T) {
 		})
 	}
 	all.Wait()
+}
+
+// TestWhoFindsNoRoomIsAnswered sends a large body to a server without memory, whole before it reads the answer.
+func TestWhoFindsNoRoomIsAnswered(t *testing.T) {
+	budget, err := memory.New(memory.Min)
+	require.NoError(t, err)
+	server := New(size(), Config{Guard: Anyone, Memory: budget})
+	server.bodies.wait = 10 * time.Millisecond
+	<-server.bodies.ahead // nobody may
+	for _, h := range []*memory.Holder{budget.Holder(), server.bodies.memory} {
+		all, err := h.Take(t.Context(), budget.Reading())
+		require.NoError(t, err)
+		defer all.Give()
+	}
+	s := httptest.NewServer(server)
+	defer s.Close()
+	conn, err := net.Dial("tcp", s.Listener.Addr().String())
+	require.NoError(t, err)
+	defer conn.Close() //nolint:errcheck // it was only read
+	text := large(8 << 20)
+	_, err = fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: a\r\nContent-Type: %s\r\nX-Amz-Target: Echo_2026.Size\r\nContent-Length: %d\r\n\r\n%s", typeJSON, len(text), text)
+	require.NoError(t, err)
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	require.Equal(t, http.StatusServiceUnavailable, resp.StatusCode)
+	require.Equal(t, "1", resp.Header.Get("Retry-After"))
 }
 
 // slowly is a guard that takes a disk's time.
