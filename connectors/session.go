@@ -24,6 +24,7 @@ type session struct {
 	shared   map[string]bool           // what the leases' manager was told
 	flush    *flush
 	doing    *execution
+	failed   int64 // number of the plan that could not be carried out, which ends the session
 
 	readers sync.WaitGroup
 }
@@ -59,7 +60,7 @@ func (w *Worker) session(ctx context.Context) error {
 	s.readers.Wait()
 	s.dropItems()
 	left := s.left()
-	if ctx.Err() != nil && (err == nil || errors.Is(err, ctx.Err())) {
+	if ctx.Err() != nil && (err == nil || errors.Is(err, ctx.Err()) && s.failed == 0) {
 		err = s.close(writing, reasonShutdown)
 	}
 	return s.end(writing, left, err)
@@ -89,6 +90,8 @@ func (s *session) left() string {
 	out := "no plan is open"
 	if s.doing != nil {
 		out = fmt.Sprintf("plan %d is open", s.doing.number)
+	} else if s.failed != 0 {
+		out = fmt.Sprintf("plan %d is open", s.failed)
 	}
 	if s.flush != nil {
 		out += fmt.Sprintf(", %d records are gathered", s.flush.records)

@@ -4,13 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"os"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/spf13/pflag"
@@ -69,22 +66,10 @@ func (c *stateConfig) open(ctx context.Context) (st *pipelines.State, closing fu
 	return st, closing, err
 }
 
-// stateWait is how long an answer of a server that holds the state may take.
-const stateWait = time.Minute
-
 func serverState(ctx context.Context, endpoint string) (func(context.Context, string) (lease.Store, error), error) {
-	found, err := config.LoadDefaultConfig(ctx)
+	cfg, err := controlapi.FindConfig(ctx, endpoint)
 	if err != nil {
-		return nil, fmt.Errorf("find AWS credentials: %w", err)
-	}
-	if found.Region == "" {
-		found.Region = "us-east-1"
-	}
-	cfg := controlapi.ClientConfig{
-		Endpoint: endpoint, Region: found.Region, Credentials: aws.NewCredentialsCache(found.Credentials), HTTP: &http.Client{Timeout: stateWait},
-	}
-	if b, ok := found.HTTPClient.(interface{ GetTransport() *http.Transport }); ok { // it has what AWS_CA_BUNDLE says
-		cfg.HTTP.Transport = b.GetTransport()
+		return nil, err
 	}
 	return func(_ context.Context, pipeline string) (lease.Store, error) {
 		return controlapi.NewClient(cfg, pipeline), nil
