@@ -60,10 +60,18 @@ func (w *Worker) session(ctx context.Context) error {
 	s.readers.Wait()
 	s.dropItems()
 	left := s.left()
-	if ctx.Err() != nil && (err == nil || errors.Is(err, ctx.Err()) && s.failed == 0) {
+	paused := errors.Is(err, ErrPaused)
+	switch {
+	case paused:
+		w.tell(Pausing)
+		err = s.close(writing, reasonPaused)
+	case ctx.Err() != nil && (err == nil || errors.Is(err, ctx.Err()) && s.failed == 0):
 		err = s.close(writing, reasonShutdown)
 	}
-	return s.end(writing, left, err)
+	if err = s.end(writing, left, err); err == nil && paused {
+		err = ErrPaused
+	}
+	return err
 }
 
 // ErrNotDrained says that the drain time ended before what was gathered was delivered. Nothing is lost: the next run

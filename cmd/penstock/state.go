@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/spf13/pflag"
 
+	"github.com/penstock/penstock/connectors"
 	"github.com/penstock/penstock/connectors/kinesis"
 	"github.com/penstock/penstock/connectors/lease"
 	"github.com/penstock/penstock/connectors/lease/postgres"
@@ -57,23 +58,30 @@ func (c *stateConfig) open(ctx context.Context) (st *pipelines.State, closing fu
 			return nil, closing, usage(fmt.Errorf("--state %s: want a URL of scheme and host only", u.Redacted()))
 		}
 		st.Server = &kinesis.Config{Endpoint: u.Scheme + "://" + u.Host}
-		st.Store, err = serverState(ctx, st.Server.Endpoint)
+		st.Store, st.Names, err = serverState(ctx, st.Server.Endpoint)
 	case "postgres", "postgresql":
 		st.Store, closing, err = databaseState(ctx, where)
+		st.Names = func(ctx context.Context) ([]string, error) {
+			store, err := st.Store(ctx, "")
+			if err != nil {
+				return nil, err
+			}
+			return connectors.ListPipelines(ctx, store)
+		}
 	default:
 		err = usage(fmt.Errorf("--state: %q is neither http, https nor postgres", u.Scheme))
 	}
 	return st, closing, err
 }
 
-func serverState(ctx context.Context, endpoint string) (func(context.Context, string) (lease.Store, error), error) {
+func serverState(ctx context.Context, endpoint string) (func(context.Context, string) (lease.Store, error), func(context.Context) ([]string, error), error) {
 	cfg, err := controlapi.FindConfig(ctx, endpoint)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	return func(_ context.Context, pipeline string) (lease.Store, error) {
 		return controlapi.NewClient(cfg, pipeline), nil
-	}, nil
+	}, controlapi.NewClient(cfg, "").Pipelines, nil
 }
 
 func databaseState(ctx context.Context, where string) (func(context.Context, string) (lease.Store, error), func(), error) {

@@ -103,6 +103,23 @@ func (c *Client) List(ctx context.Context, prefix string) ([]control.Row, error)
 	}
 }
 
+// Pipelines names the pipelines that the server has the rows of. Its policy has to allow it for all of them.
+func (c *Client) Pipelines(ctx context.Context) ([]string, error) {
+	var all []string
+	after := ""
+	for {
+		var out pipelinesOutput
+		if err := c.ask(ctx, "ListPipelines", &pipelinesInput{after}, &out); err != nil {
+			return nil, fmt.Errorf("list pipelines: %w", err)
+		}
+		all = append(all, out.Pipelines...)
+		if !out.More || len(out.Pipelines) == 0 {
+			return all, nil
+		}
+		after = all[len(all)-1]
+	}
+}
+
 // Commit makes t happen and returns the version of the rows it wrote. Errors mean what those of control.Store.Commit do.
 func (c *Client) Commit(ctx context.Context, t control.Txn) (int64, error) {
 	in := commitInput{Pipeline: c.pipeline, Checks: make([]check, len(t.Checks)), Writes: make([]write, len(t.Writes))}
