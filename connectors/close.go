@@ -117,8 +117,10 @@ func (s *session) executed(ctx context.Context, err error) error {
 		err = derr
 	}
 	d.memory.Close()
-	if err == nil {
-		s.releaseLeaving(ctx)
+	if err != nil {
+		s.failed = d.number
+		return err
 	}
-	return err
+	s.releaseLeaving(ctx)
+	return nil
 }

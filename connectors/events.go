@@ -2,6 +2,7 @@ package connectors
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/penstock/penstock/core"
@@ -11,6 +12,7 @@ import (
 // nil; they are called from several goroutines and must return quickly.
 type Events struct {
 	Lease      func(shard core.ShardID, state string)                             // held, lost, released
+	Pause      func(state string)                                                 // Pausing, Paused, Resumed
 	Schema     func(version int64, columns int)                                   // a new schema was committed
 	Noticed    func(what string)                                                  // something of the source that people should know
 	Advice     func(what string)                                                  // the decoder's, on the first records
@@ -34,6 +36,12 @@ type Events struct {
 func (e *Events) lease(s core.ShardID, state string) {
 	if e.Lease != nil {
 		e.Lease(s, state)
+	}
+}
+
+func (e *Events) pause(state string) {
+	if e.Pause != nil {
+		e.Pause(state)
 	}
 }
 
@@ -146,10 +154,12 @@ func (e *Events) moved(s core.ShardID, through core.SequenceNumber, c Counts) {
 	}
 }
 
-// Join returns events that tell each of list, in order.
+// Join returns events that tell each of list, in order; those that are nil are left out.
 func Join(list ...*Events) *Events {
+	list = slices.DeleteFunc(slices.Clone(list), func(e *Events) bool { return e == nil })
 	return &Events{
 		Lease:      func(s core.ShardID, state string) { each(list, func(e *Events) { e.lease(s, state) }) },
+		Pause:      func(state string) { each(list, func(e *Events) { e.pause(state) }) },
 		Schema:     func(v int64, n int) { each(list, func(e *Events) { e.schema(v, n) }) },
 		Refused:    func(err error) { each(list, func(e *Events) { e.refused(err) }) },
 		Futile:     func(n int64, r Refusal) { each(list, func(e *Events) { e.futile(n, r) }) },

@@ -25,6 +25,7 @@ const (
 	reasonTrimmed  = "trimmed"   // what comes next went before it was read
 	reasonHandOver = "hand_over" // another worker asks for a shard
 	reasonEnd      = "end"       // of a finite source, or caught up
+	reasonPaused   = "paused"
 	reasonShutdown = "shutdown"
 )
 

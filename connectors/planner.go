@@ -129,6 +129,9 @@ func (p *planner) guard(ctx context.Context, t *control.Txn, span PlanSpan, l *l
 	if err != nil {
 		return row, prog, err
 	}
+	if row.Version == 0 { // a reset takes the rows of the incarnation away, which no plan of it may outlive
+		return row, prog, &refusedError{span.Shard, fmt.Errorf("the pipeline was reset: %w", lease.ErrLost)}
+	}
 	elsewhere := prog.Checkpoint != span.From || prog.ProofFrom != span.ProofFrom
 	if elsewhere && !p.without.from || prog.OpenPlan != 0 && !p.without.openPlan {
 		return row, prog, &refusedError{span.Shard, fmt.Errorf("it stands at %q with open plan %d, the flush begins at %q: %w",

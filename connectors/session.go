@@ -24,6 +24,7 @@ type session struct {
 	shared   map[string]bool           // what the leases' manager was told
 	flush    *flush
 	doing    *execution
+	failed   int64 // number of the plan that could not be carried out, which ends the session
 
 	readers sync.WaitGroup
 }
@@ -59,10 +60,18 @@ func (w *Worker) session(ctx context.Context) error {
 	s.readers.Wait()
 	s.dropItems()
 	left := s.left()
-	if ctx.Err() != nil && (err == nil || errors.Is(err, ctx.Err())) {
+	paused := errors.Is(err, ErrPaused)
+	switch {
+	case paused:
+		w.tell(Pausing)
+		err = s.close(writing, reasonPaused)
+	case ctx.Err() != nil && (err == nil || errors.Is(err, ctx.Err()) && s.failed == 0):
 		err = s.close(writing, reasonShutdown)
 	}
-	return s.end(writing, left, err)
+	if err = s.end(writing, left, err); err == nil && paused {
+		err = ErrPaused
+	}
+	return err
 }
 
 // ErrNotDrained says that the drain time ended before what was gathered was delivered. Nothing is lost: the next run
@@ -89,6 +98,8 @@ func (s *session) left() string {
 	out := "no plan is open"
 	if s.doing != nil {
 		out = fmt.Sprintf("plan %d is open", s.doing.number)
+	} else if s.failed != 0 {
+		out = fmt.Sprintf("plan %d is open", s.failed)
 	}
 	if s.flush != nil {
 		out += fmt.Sprintf(", %d records are gathered", s.flush.records)

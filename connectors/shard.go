@@ -234,6 +234,9 @@ func (s *session) settled(ctx context.Context, id core.ShardID) (Progress, error
 		case err != nil:
 			return prog, err
 		case row.Version == 0:
+			if err := w.standing(ctx); err != nil {
+				return prog, err
+			}
 			return prog, Permanent(fmt.Errorf("checkpoint of %s is missing from the control store", id))
 		case prog.OpenPlan == 0:
 			return prog, nil

@@ -143,6 +143,10 @@ type Adopter interface {
 	Incarnations(ctx context.Context, pipeline string) ([]string, error)
 }
 
+// Repeater is the optional capability of a sink that can say, for people, what becomes of rows that another incarnation of the
+// pipeline writes again: whether its destination has them once or twice then.
+type Repeater interface{ Repeats() string }
+
 // Previewer is the optional capability of a sink that can say where rows would go without writing anything.
 type Previewer interface {
 	// Preview counts the rows of b by the prefix, or whatever the destination has instead, under which they would stand.

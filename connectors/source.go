@@ -93,6 +93,12 @@ type Chaser interface {
 	Chase(ctx context.Context, shard core.ShardID, after core.SequenceNumber) (Reader, error)
 }
 
+// Lagging is the optional capability of a source that can tell how far a reader would be behind.
+type Lagging interface {
+	// Lag is the age of the first record after a sequence number; 0 where there is none.
+	Lag(ctx context.Context, shard core.ShardID, after core.SequenceNumber) (time.Duration, error)
+}
+
 // Finite is the optional capability of a source that ends: when every shard was read to io.EOF and Shards shows no new
 // one, a pipeline over it is done.
 type Finite interface{ Finite() bool }

@@ -8,8 +8,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
+	"time"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/ipc"
@@ -17,7 +17,6 @@ import (
 	"github.com/penstock/penstock/connectors/lease"
 	"github.com/penstock/penstock/core"
 	"github.com/penstock/penstock/core/control"
-	"github.com/penstock/penstock/core/stream"
 )
 
 // ErrForeignOutput says that the destination holds output of an earlier incarnation of the pipeline. Choose another
@@ -30,6 +29,8 @@ type State struct {
 	NextPlan    int64  `json:"next_plan"`
 	Schema      int64  `json:"schema"` // version of the newest schema; 0 while there is none
 	Spec        string `json:"spec"`   // hash of the spec that ran last
+	// PausedAt is since when the pipeline is to read nothing, whoever runs it; nil: it is not paused.
+	PausedAt *time.Time `json:"paused_at,omitempty"`
 }
 
 // Progress is the row of one shard of a pipeline.
@@ -82,11 +83,16 @@ func ListProgress(ctx context.Context, store lease.Store, pipeline string) ([]Pr
 	if err != nil || !ok {
 		return nil, err
 	}
-	rows, err := store.List(ctx, keys{pipeline}.all(st.Incarnation)+"shards/")
+	return listRows[Progress](ctx, store, keys{pipeline}.all(st.Incarnation)+"shards/")
+}
+
+// listRows reads the JSON rows whose keys begin with prefix.
+func listRows[T any](ctx context.Context, store lease.Store, prefix string) ([]T, error) {
+	rows, err := store.List(ctx, prefix)
 	if err != nil {
 		return nil, err
 	}
-	out := make([]Progress, len(rows))
+	out := make([]T, len(rows))
 	for i, r := range rows {
 		if err := json.Unmarshal(r.Value, &out[i]); err != nil {
 			return nil, fmt.Errorf("read %s: %w", r.Key, err)
@@ -116,49 +122,7 @@ func OpenPlans(ctx context.Context, store lease.Store, pipeline string) ([]Plan,
 	if err != nil || !ok {
 		return nil, err
 	}
-	rows, err := store.List(ctx, keys{pipeline}.all(st.Incarnation)+"plans/")
-	if err != nil {
-		return nil, err
-	}
-	out := make([]Plan, len(rows))
-	for i, r := range rows {
-		if err := json.Unmarshal(r.Value, &out[i]); err != nil {
-			return nil, fmt.Errorf("read %s: %w", r.Key, err)
-		}
-	}
-	return out, nil
-}
-
-// Reset makes the pipeline begin anew, under another incarnation, when it next runs. What its destination holds stays.
-func Reset(ctx context.Context, store lease.Store, pipeline string) error {
-	k := keys{pipeline}
-	row, st, err := loadRow[State](ctx, store, k.state())
-	if err != nil || st.Incarnation == "" {
-		return err
-	}
-	old, err := store.List(ctx, k.all(st.Incarnation))
-	if err != nil {
-		return err
-	}
-	kept, err := store.List(ctx, SourceRows(pipeline))
-	if err != nil {
-		return err
-	}
-	old = append(old, kept...)
-	t := control.Txn{Checks: []control.Check{{Key: k.state(), Version: row.Version}}}
-	t.Writes = append(t.Writes, control.Write{Key: k.state()})
-	for _, r := range old {
-		t.Writes = append(t.Writes, control.Write{Key: r.Key})
-		if n, ok := strings.CutPrefix(r.Key, k.all(st.Incarnation)+"plans/"); ok {
-			number, err := strconv.ParseInt(n, 10, 64)
-			if err != nil {
-				return fmt.Errorf("read row %s: %w", r.Key, err)
-			}
-			t.Writes = append(t.Writes, stream.Unpin(k.pin(st.Incarnation, number)))
-		}
-	}
-	_, err = store.Commit(ctx, t)
-	return err
+	return listRows[Plan](ctx, store, keys{pipeline}.all(st.Incarnation)+"plans/")
 }
 
 func newIncarnation() string {

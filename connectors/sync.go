@@ -166,9 +166,13 @@ func (w *Worker) unseen(shard Shard, listed []Shard, have map[core.ShardID]Progr
 	return lost
 }
 
-// progress reads the rows of the source's shards.
+// progress reads the rows of the source's shards. Its error is ErrPaused or errReset where the worker is to read nothing, or
+// no more of this incarnation.
 func (w *Worker) progress(ctx context.Context) (map[core.ShardID]Progress, error) {
-	all, err := ListProgress(ctx, w.cfg.Store, w.cfg.Pipeline)
+	if err := w.standing(ctx); err != nil {
+		return nil, err
+	}
+	all, err := listRows[Progress](ctx, w.cfg.Store, w.keys.all(w.incarnation)+"shards/")
 	if err != nil {
 		return nil, err
 	}

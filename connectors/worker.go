@@ -51,6 +51,7 @@ type Worker struct {
 	futile      futile
 	without     guards
 	earlier     earlier
+	told        string                               // what Events.Pause was told last
 	tips        map[core.ShardID]core.SequenceNumber // where shards ended when the worker first listed them
 }
 
@@ -81,18 +82,35 @@ func NewWorker(cfg WorkerConfig) (*Worker, error) {
 func maxReaders() int { return max(2, runtime.GOMAXPROCS(0)) }
 
 // Run runs the pipeline until its source ends, it has caught up (UntilCaughtUp) or ctx ends: then what is buffered is
-// flushed within the drain time and Run returns nil. Errors that no retry can cure end it; nothing is lost then, and a
-// later run goes on from the checkpoints.
+// flushed within the drain time and Run returns nil. While the pipeline is paused it waits; where it would end by itself, it
+// returns ErrPaused. Errors that no retry can cure end it; nothing is lost then, and a later run goes on from the checkpoints.
 func (w *Worker) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, w.closeEarlier(context.WithoutCancel(ctx))) }()
-	if err := w.open(ctx); err != nil {
-		return err
+	for again := false; !again || ctx.Err() == nil; again = true {
+		if err := w.open(ctx); err != nil {
+			return err
+		}
+		if err := w.finish(ctx); ctx.Err() != nil {
+			return nil // the next run finishes it
+		} else if err != nil {
+			return err
+		}
+		if err := w.awaitResume(ctx); ctx.Err() != nil {
+			return nil
+		} else if errors.Is(err, errReset) {
+			continue
+		} else if err != nil {
+			return err
+		}
+		if err := w.runIncarnation(ctx); !errors.Is(err, ErrPaused) && !errors.Is(err, errReset) {
+			return err
+		}
 	}
-	if err := w.finish(ctx); ctx.Err() != nil {
-		return nil // the next run finishes it
-	} else if err != nil {
-		return err
-	}
+	return nil
+}
+
+// runIncarnation runs the pipeline under leases. Its error is ErrPaused or errReset where it is to be run anew.
+func (w *Worker) runIncarnation(ctx context.Context) error {
 	renewing, stop := context.WithCancel(context.WithoutCancel(ctx))
 	renewed := make(chan struct{})
 	go func() {

@@ -67,7 +67,7 @@ func (r *Registry) DryRun(ctx context.Context, s *Spec, source connectors.Source
 	trial := connectors.NewTrial(s.Name, p)
 	for _, b := range batches { // first, as a flush whose schema grows is made again under the last one
 		if err := trial.Learn(ctx, b); err != nil {
-			return nil, fmt.Errorf("pipeline %s: %w", s.Name, s.conceal(err))
+			return nil, fmt.Errorf("pipeline %s: %w", s.Name, s.Conceal(err))
 		}
 	}
 	out = &DryRun{Pipeline: s.Name, Schema: []DryColumn{}, Steps: []DryStep{}, DeadLetters: []connectors.DeadLetter{}}
@@ -77,7 +77,7 @@ func (r *Registry) DryRun(ctx context.Context, s *Spec, source connectors.Source
 	out.Advice, out.Absent = trial.Advice(), trial.Absent()
 	for _, b := range batches {
 		if err := out.add(ctx, trial, b); err != nil {
-			return nil, fmt.Errorf("pipeline %s: %w", s.Name, s.conceal(err))
+			return nil, fmt.Errorf("pipeline %s: %w", s.Name, s.Conceal(err))
 		}
 	}
 	return out, nil

@@ -176,8 +176,8 @@ func (h *hider) hideParts(out *strings.Builder, s string) {
 	}
 }
 
-// conceal hides the values of the spec's references in what err says.
-func (s *Spec) conceal(err error) error {
+// Conceal hides the values of the spec's references in what err says.
+func (s *Spec) Conceal(err error) error {
 	return connectors.Conceal(err, s.refs.hide)
 }
 
@@ -189,11 +189,11 @@ func (s *Spec) concealed(e *connectors.Events) *connectors.Events {
 	out := *e
 	if e.Retry != nil {
 		out.Retry = func(what string, attempt int, wait time.Duration, err error) {
-			e.Retry(what, attempt, wait, s.conceal(err))
+			e.Retry(what, attempt, wait, s.Conceal(err))
 		}
 	}
 	if e.Refused != nil {
-		out.Refused = func(err error) { e.Refused(s.conceal(err)) }
+		out.Refused = func(err error) { e.Refused(s.Conceal(err)) }
 	}
 	return &out
 }

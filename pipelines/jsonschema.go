@@ -67,7 +67,7 @@ func (r *Registry) sourceSchema() node {
 	props := s["properties"].(node)
 	var kinds []any
 	for _, kind := range names(props) {
-		if !slices.Contains([]string{"start", "decode", "schema", "deaggregate"}, kind) {
+		if !slices.Contains([]string{"start", "end", "decode", "schema", "deaggregate"}, kind) {
 			kinds = append(kinds, node{"required": []string{kind}})
 		}
 	}
@@ -76,6 +76,9 @@ func (r *Registry) sourceSchema() node {
 	s["required"] = []string{"decode"}
 	props["decode"] = oneKind(r.decoders, "What the records are: one of these.")
 	props["schema"] = node{"$ref": "#/$defs/columns", "description": "Declares columns and their types; others are inferred."}
+	props["end"] = node{
+		"type": "string", "description": "A time that has come, such as 2026-01-02T00:00:00Z: only records that arrived before it are read, and then the pipeline ends. Of stream and kinesis.",
+	}
 	props["start"] = node{
 		"description": "Where to begin in shards that the pipeline has no checkpoint for. Default trim_horizon.",
 		"anyOf": []any{

@@ -29,13 +29,14 @@ type Node struct {
 	Control *control.Store
 
 	memory  *memory.Budget
+	given   bool // memory was given
 	scratch *scratch.Space
 	engine  *local.Engine
 	stop    context.CancelFunc
 	done    chan struct{}
 
 	mu      sync.Mutex      // guards what follows
-	running map[string]bool // pipelines of this process, by name
+	running map[string]bool // pipelines of this process, by name; false: it is paused, and waits
 	stdin   *stdin          // nil while no pipeline reads it
 }
 
@@ -70,7 +71,8 @@ func OpenNode(ctx context.Context, dir string) (*Node, error) {
 
 // Open opens the data directory with the settings of c; see OpenNode.
 func (c NodeConfig) Open(ctx context.Context, dir string) (*Node, error) {
-	if c.Memory == nil {
+	given := c.Memory != nil
+	if !given {
 		b, err := memory.New(memory.Default)
 		if err != nil {
 			return nil, err
@@ -109,7 +111,7 @@ func (c NodeConfig) Open(ctx context.Context, dir string) (*Node, error) {
 	}
 	streams.LimitPins(c.Pins)
 	n := &Node{
-		Streams: streams, Control: table, memory: c.Memory, scratch: room, engine: engine, stop: stop, done: make(chan struct{}), running: map[string]bool{},
+		Streams: streams, Control: table, memory: c.Memory, given: given, scratch: room, engine: engine, stop: stop, done: make(chan struct{}), running: map[string]bool{},
 	}
 	go n.trim(trimming)
 	return n, nil
@@ -182,6 +184,14 @@ func (n *Node) trim(ctx context.Context) {
 			_ = n.Streams.Trim(ctx, now) // what is not trimmed now is trimmed the next time
 		}
 	}
+}
+
+// Memory is the process's budget where it was given one, else that default.
+func (n *Node) Memory(otherwise int64) int64 {
+	if n.given {
+		return n.memory.Total()
+	}
+	return otherwise
 }
 
 // Failed is closed when the log cannot tell any more what is durable: end the process, and open the directory again.

@@ -3,7 +3,6 @@ package pipelines
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/penstock/penstock/connectors"
@@ -19,44 +18,8 @@ type ShardProgress struct {
 	Last    core.SequenceNumber `json:"last"`              // of the shard's last record; empty where it has none, or is not of this node
 	Lag     connectors.Duration `json:"lag"`               // age of the first record after the checkpoint; 0 where there is none
 	Problem string              `json:"problem,omitempty"` // why Lag is not known
+	Owner   string              `json:"owner,omitempty"`   // the worker that has the shard, or had it when it died
 	File    *file.Left          `json:"file,omitempty"`    // of a shard that is a file: what is left of it, in place of Lag
-}
-
-// Progress is how far the pipeline's present incarnation got in each shard.
-func (n *Node) Progress(ctx context.Context, pipeline string) ([]ShardProgress, error) {
-	all, err := connectors.ListProgress(ctx, n.Control, pipeline)
-	if err != nil {
-		return nil, err
-	}
-	infos, err := n.Streams.List(ctx)
-	if err != nil {
-		return nil, err
-	}
-	streams := map[string]core.StreamName{}
-	for _, i := range infos {
-		streams[i.ID] = i.Name
-	}
-	files, err := file.Lefts(ctx, n.Control, pipeline)
-	if err != nil {
-		return nil, err
-	}
-	out := make([]ShardProgress, len(all))
-	for i, p := range all {
-		out[i].Progress = p
-		if left, ok := files[p.Shard]; ok {
-			out[i].File = &left
-			continue
-		}
-		name, ok := streams[p.Source]
-		if !ok {
-			out[i].Problem = "not a stream of this node"
-			continue
-		}
-		if err := n.lag(ctx, name, &out[i]); err != nil {
-			return nil, fmt.Errorf("find the lag in %s of stream %s: %w", p.Shard, name, err)
-		}
-	}
-	return out, nil
 }
 
 // lag finds the end of the shard, and the age of the first record that is not delivered.

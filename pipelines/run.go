@@ -52,8 +52,8 @@ func (n *Node) run(ctx context.Context, r *Registry, s *Spec, opts RunOptions) (
 			err = nil // it was asked to end before there was anything to flush
 		}
 	}()
-	defer func() { err = s.conceal(err) }()
-	opts.Events = s.concealed(opts.Events)
+	defer func() { err = s.Conceal(err) }()
+	opts.Events = connectors.Join(s.concealed(opts.Events), &connectors.Events{Pause: func(state string) { n.attend(s.Name, state != connectors.Paused) }})
 	program, err := r.Program(ctx, s)
 	if err != nil {
 		return err
@@ -121,7 +121,7 @@ func (n *Node) work(ctx context.Context, w *connectors.Worker) error {
 // Check opens what a spec names and asks its destination whether it takes rows, without changing anything. Where opts let
 // the pipeline wait for its destination, that is left to Run.
 func (n *Node) Check(ctx context.Context, r *Registry, s *Spec, opts RunOptions) (err error) {
-	defer func() { err = s.conceal(err) }()
+	defer func() { err = s.Conceal(err) }()
 	program, err := r.Program(ctx, s)
 	if err != nil {
 		return err
@@ -172,6 +172,8 @@ func probe(ctx context.Context, program *connectors.Program, s *Spec, opts RunOp
 // endless reports whether the source has no end of its own.
 func (s *Spec) endless() bool {
 	switch {
+	case !s.Source.End.IsZero():
+		return false
 	case s.Source.File != nil:
 		return s.Source.File.Follow
 	case s.Source.Generate != nil:
@@ -187,11 +189,20 @@ var ErrRunning = errors.New("is running")
 func (n *Node) begin(name string) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.running[name] {
+	if _, runs := n.running[name]; runs {
 		return fmt.Errorf("pipeline %s %w in process %d already", name, ErrRunning, os.Getpid())
 	}
 	n.running[name] = true
 	return nil
+}
+
+// attend notes whether a pipeline that runs does anything.
+func (n *Node) attend(name string, does bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if _, runs := n.running[name]; runs {
+		n.running[name] = does
+	}
 }
 
 func (n *Node) end(name string) {
@@ -200,12 +211,13 @@ func (n *Node) end(name string) {
 	delete(n.running, name)
 }
 
-// Idle returns ErrRunning while a pipeline runs: what would pull the ground from under it has to wait until it is stopped.
+// Idle returns ErrRunning while a pipeline runs: what would pull the ground from under it has to wait until it is stopped, or
+// paused and has delivered what it had read.
 func (n *Node) Idle(name string) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.running[name] {
-		return fmt.Errorf("pipeline %s %w in process %d: stop it first", name, ErrRunning, os.Getpid())
+		return fmt.Errorf("pipeline %s %w in process %d: stop it first, or pause it and wait until it has delivered what it read", name, ErrRunning, os.Getpid())
 	}
 	return nil
 }

@@ -22,6 +22,7 @@ type Source struct {
 	File     *file.Config
 	Generate *generator.Config
 	Start    connectors.Start
+	End      time.Time // zero: there is none
 	Unpack   connectors.Unpacking
 }
 
@@ -32,6 +33,7 @@ type inlet struct {
 	File     *file.Config         `yaml:"file" jsonschema:"description=Files\\, a record a line; .gz and .zst are read as such."`
 	Generate *generator.Config    `yaml:"generate" jsonschema:"description=Made-up events."`
 	Start    *yaml.Node           `yaml:"start"`
+	End      *yaml.Node           `yaml:"end"`
 	Unpack   connectors.Unpacking `yaml:"deaggregate"`
 	Decode   *yaml.Node           `yaml:"decode"`
 	Schema   *yaml.Node           `yaml:"schema"`
@@ -71,6 +73,7 @@ func (s *Spec) fillSource(d *decoder, r *Registry, n *yaml.Node) {
 		}
 	}
 	s.Source.Start = start(d, in.Start)
+	s.fillEnd(d, &in)
 	s.fillUnpack(d, n, &in)
 	if in.Decode != nil {
 		s.Decoder = part(d, in.Decode, "source.decode", names(r.decoders), func(k string) reflect.Type { return r.decoders[k].config })
@@ -80,6 +83,24 @@ func (s *Spec) fillSource(d *decoder, r *Registry, n *yaml.Node) {
 	if in.Schema != nil {
 		s.Declared = fields(d, in.Schema, "source.schema")
 	}
+}
+
+// fillEnd checks the time before which records are read, which only streams can have.
+func (s *Spec) fillEnd(d *decoder, in *inlet) {
+	const path = "source.end"
+	if in.End == nil || !d.right(in.End) {
+		return
+	}
+	t, err := time.Parse(time.RFC3339, in.End.Value)
+	switch {
+	case err != nil:
+		d.add(in.End, path, "%q is not a time such as 2026-01-02T00:00:00Z", in.End.Value)
+	case in.Stream == "" && in.Kinesis == nil:
+		d.add(in.End, path, "only a stream can be read up to a time: leave it out")
+	case s.Source.Start.Kind == connectors.StartAt && !s.Source.Start.At.Before(t):
+		d.add(in.End, path, "is not after source.start.at: nothing would be read")
+	}
+	s.Source.End = t
 }
 
 // fillUnpack checks what is said of packed records, which only streams have.

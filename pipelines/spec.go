@@ -63,6 +63,11 @@ func (r *Registry) Load(name string, text []byte, env func(string) (string, bool
 	if root == nil {
 		return nil, f.err()
 	}
+	return r.check(f, root, env)
+}
+
+// check is the spec that a file's tree holds.
+func (r *Registry) check(f *found, root *yaml.Node, env func(string) (string, bool)) (*Spec, error) {
 	tests := detach(root)
 	canonical, err := yaml.Marshal(root)
 	if err != nil {
@@ -72,7 +77,7 @@ func (r *Registry) Load(name string, text []byte, env func(string) (string, bool
 	d := newDecoder(f, env)
 	d.substitute(root, "")
 	sum := sha256.Sum256(canonical)
-	s := &Spec{File: name, Text: canonical, Hash: hex.EncodeToString(sum[:16]), refs: f.refs}
+	s := &Spec{File: f.file, Text: canonical, Hash: hex.EncodeToString(sum[:16]), refs: f.refs}
 	var o outline
 	d.into(root, "", &o)
 	s.fill(d, r, root, &o)

@@ -2,6 +2,7 @@ package pipelines
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -20,6 +21,8 @@ import (
 // plans and dead letters.
 type State struct {
 	Store func(ctx context.Context, pipeline string) (lease.Store, error)
+	// Names lists the pipelines that have rows there. nil: it cannot be told.
+	Names func(ctx context.Context) ([]string, error)
 	// Server has the streams that source: {stream: ...} names; Stream is left empty. nil: there are none.
 	Server   *kinesis.Config
 	Failover time.Duration // after which what a dead worker had is taken over. Default 10s
@@ -77,6 +80,18 @@ func (st *State) server(s *Spec) (kinesis.Config, error) {
 
 // source opens what a spec reads.
 func (n *Node) source(ctx context.Context, s *Spec, program *connectors.Program, opts RunOptions) (connectors.Source, error) {
+	source, err := n.openSource(ctx, s, program, opts)
+	if err != nil || s.Source.End.IsZero() {
+		return source, err
+	}
+	bounded, err := connectors.Until(source, s.Source.End)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("source: %w", err), source.Close())
+	}
+	return bounded, nil
+}
+
+func (n *Node) openSource(ctx context.Context, s *Spec, program *connectors.Program, opts RunOptions) (connectors.Source, error) {
 	if opts.State != nil {
 		c, err := opts.State.server(s)
 		if err != nil {

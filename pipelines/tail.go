@@ -8,17 +8,14 @@ import (
 	"github.com/penstock/penstock/core"
 )
 
-// CheckTail holds what a destination's manifests prove against the node's own checkpoints, and adds to the report what
-// does not agree and what was lost since. It returns how far the pipeline is behind in each shard: what follows a checkpoint is pending.
-func (n *Node) CheckTail(ctx context.Context, report *connectors.VerifyReport) ([]ShardProgress, error) {
-	state, ok, err := connectors.LoadState(ctx, n.Control, report.Pipeline)
+// CheckTail holds what a destination's manifests prove against the checkpoints, and adds to the report what does not agree and
+// what was lost since. It returns how far the pipeline is behind in each shard: what follows a checkpoint is pending.
+func (b *Books) CheckTail(ctx context.Context, report *connectors.VerifyReport) ([]ShardProgress, error) {
+	state, err := b.state(ctx, report.Pipeline)
 	if err != nil {
 		return nil, err
 	}
-	if !ok {
-		return nil, fmt.Errorf("pipeline %s never ran on this data directory: %w", report.Pipeline, core.ErrInvalid)
-	}
-	shards, err := n.Progress(ctx, report.Pipeline)
+	shards, err := b.Progress(ctx, report.Pipeline)
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +41,7 @@ func (n *Node) CheckTail(ctx context.Context, report *connectors.VerifyReport) (
 		}
 	}
 	for at := range proofs {
-		report.Problems = append(report.Problems, fmt.Sprintf("%s %s: the manifests name it, the data directory does not know it", at.source, at.shard))
+		report.Problems = append(report.Problems, fmt.Sprintf("%s %s: the manifests name it, the checkpoints do not", at.source, at.shard))
 	}
 	return shards, nil
 }
@@ -55,11 +52,11 @@ func disagreement(p connectors.Progress, proof connectors.ShardProof, proven boo
 	case p.OpenPlan != 0:
 		return ""
 	case !proven && p.Totals != p.Carried:
-		return fmt.Sprintf("the data directory counts %d rows written, and no manifest names the shard", p.Totals.Written)
+		return fmt.Sprintf("the checkpoints count %d rows written, and no manifest names the shard", p.Totals.Written)
 	case proven && proof.Through != p.ProofFrom:
-		return fmt.Sprintf("the manifests prove it through %q, the data directory through %q", proof.Through, p.ProofFrom)
+		return fmt.Sprintf("the manifests prove it through %q, the checkpoints through %q", proof.Through, p.ProofFrom)
 	case proven && proof.Counts.Written != p.Totals.Written:
-		return fmt.Sprintf("the manifests count %d rows written, the data directory %d: were files or manifests removed, or was the sink moved to another place since? "+
+		return fmt.Sprintf("the manifests count %d rows written, the checkpoints %d: were files or manifests removed, or was the sink moved to another place since? "+
 			"Then what was written before is where it was, and its proof with it", proof.Counts.Written, p.Totals.Written)
 	}
 	return ""

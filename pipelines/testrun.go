@@ -51,7 +51,7 @@ func (r *Registry) Test(ctx context.Context, s *Spec) (out []TestResult, err err
 			return nil, ctx.Err()
 		}
 		if err != nil { // as it would stop the pipeline
-			what := "the pipeline stops: " + s.conceal(err).Error()
+			what := "the pipeline stops: " + s.Conceal(err).Error()
 			if errors.Is(err, core.ErrInvalid) && len(s.Declared) == 0 {
 				what += " (columns are inferred from this test's input: declare their types in source.schema, or give records that have them)"
 			}

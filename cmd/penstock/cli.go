@@ -145,7 +145,7 @@ func (a *app) root() *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
 	root.AddCommand(
 		a.quickstart(), a.initFile(), a.serve(), a.run(), a.lint(), a.test(), a.dryRun(), a.schema(), a.verify(),
-		a.streams(), a.put(), a.tail(), a.pipelines(), a.dlq(), a.version(),
+		a.streams(), a.put(), a.tail(), a.pipelines(), a.dlq(), a.doctor(), a.version(),
 	)
 	help := root.HelpFunc()
 	root.SetHelpFunc(func(cmd *cobra.Command, args []string) {

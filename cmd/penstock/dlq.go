@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -39,21 +40,27 @@ func (n numbered) where() string {
 	return fmt.Sprintf("%s:%s", n.Shard, n.Seq)
 }
 
+// lettersIn calls f with each letter in a stream until it returns false; its error is stream.ErrNotFound where there is none.
+func lettersIn(ctx context.Context, b *pipelines.Books, name string, f func(connectors.DeadLetter) bool) error {
+	source, err := b.Letters(ctx, core.StreamName(name))
+	if err != nil {
+		return err
+	}
+	defer source.Close() //nolint:errcheck // it only reads
+	return deadletter.List(ctx, source, f)
+}
+
 // maxHeld bounds the raw bytes of the letters that one answer holds.
 const maxHeld = 64 << 20
 
 func (a *app) dlqList() *cobra.Command {
 	var stage, code string
 	var limit int
-	cmd := a.onNode("list STREAM", "List the dead letters in a stream such as clicks-archive.dead", cobra.ExactArgs(1), func(cmd *cobra.Command, n *pipelines.Node, args []string) error {
-		s, err := deadletter.New(n.Streams, core.StreamName(args[0]))
-		if err != nil {
-			return err
-		}
+	cmd := a.onBooks("list STREAM", "List the dead letters in a stream such as clicks-archive.dead", cobra.ExactArgs(1), func(cmd *cobra.Command, b *pipelines.Books, args []string) error {
 		out := []numbered{}
 		rows := a.table("NUMBER", "RECORD", "ROW", "STAGE", "CODE", "REASON")
 		number, listed, held, more := 0, 0, 0, false
-		err = s.List(cmd.Context(), func(l connectors.DeadLetter) bool {
+		err := lettersIn(cmd.Context(), b, args[0], func(l connectors.DeadLetter) bool {
 			number++
 			if stage != "" && l.Stage != stage && !strings.HasPrefix(l.Stage, stage+".") || code != "" && l.Code != code {
 				return true
@@ -73,7 +80,8 @@ func (a *app) dlqList() *cobra.Command {
 			rows.flush()
 		}
 		a.result = out
-		if _, ierr := n.Streams.Open(cmd.Context(), core.StreamName(args[0])); errors.Is(ierr, stream.ErrNotFound) {
+		if errors.Is(err, stream.ErrNotFound) {
+			err = nil
 			_, _ = fmt.Fprintf(a.err, "there is no stream %s: it is made when the first letter comes, if that is its name\n", args[0])
 		}
 		if more {
@@ -91,7 +99,7 @@ func (a *app) dlqList() *cobra.Command {
 
 func (a *app) dlqShow() *cobra.Command {
 	var shard, seq string
-	cmd := a.onNode("show STREAM [NUMBER]", "Show one dead letter whole", cobra.RangeArgs(1, 2), func(cmd *cobra.Command, n *pipelines.Node, args []string) error {
+	cmd := a.onBooks("show STREAM [NUMBER]", "Show one dead letter whole", cobra.RangeArgs(1, 2), func(cmd *cobra.Command, b *pipelines.Books, args []string) error {
 		want := 0
 		if len(args) == 2 {
 			var err error
@@ -102,20 +110,16 @@ func (a *app) dlqShow() *cobra.Command {
 		if (want == 0) == (seq == "") {
 			return usage(errors.New("say which letter: its NUMBER as dlq list shows it, or --seq and perhaps --shard"))
 		}
-		s, err := deadletter.New(n.Streams, core.StreamName(args[0]))
-		if err != nil {
-			return err
-		}
 		out := []numbered{}
 		number := 0
-		err = s.List(cmd.Context(), func(l connectors.DeadLetter) bool {
+		err := lettersIn(cmd.Context(), b, args[0], func(l connectors.DeadLetter) bool {
 			number++
 			if number == want || want == 0 && string(l.Seq) == seq && (shard == "" || sameShard(shard, l.Shard)) {
 				out = append(out, numbered{number, l})
 			}
 			return number != want
 		})
-		if err != nil {
+		if err != nil && !errors.Is(err, stream.ErrNotFound) {
 			return err
 		}
 		if len(out) == 0 {

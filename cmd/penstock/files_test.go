@@ -386,7 +386,7 @@ func TestAResetForgetsWhatWasKnownOfFiles(t *testing.T) {
 	l.run()
 	l.add("a", "o\n")
 	require.NoError(t, os.RemoveAll(filepath.Join(l.dir, "lake")))
-	ok(t, "pipelines", "reset", "p", "--data", l.data)
+	ok(t, "pipelines", "reset", "p", "--data", l.data, "--yes")
 	require.NotContains(t, l.run(), "level=WARN")
 	require.Equal(t, []string{"one", "two"}, l.rows())
 }

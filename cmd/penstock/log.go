@@ -59,6 +59,11 @@ func logEvents(log *slog.Logger, shown bool) *connectors.Events {
 		Lost: func(l connectors.Loss) {
 			log.Error("records were lost", "shard", l.Shard, "from", l.Gap.From, "through", l.Gap.Through, "records", l.Gap.Records, "plan", l.Gap.Plan, "error", l.Gap.String())
 		},
+		Pause: func(state string) {
+			log.Info(map[string]string{
+				connectors.Pausing: "pausing: what was read is delivered", connectors.Paused: "paused: penstock pipelines resume has it go on", connectors.Resumed: "resumed",
+			}[state])
+		},
 		Strays: strays(log),
 		Stale:  func(string) { log.Debug("the schema grew, the flush is made anew when it closes") },
 		Planned: func(p connectors.Plan) {

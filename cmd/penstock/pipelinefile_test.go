@@ -133,7 +133,7 @@ func TestMistakesOfFilesStandInTheEnvelope(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(out), &e))
 	require.Equal(t, "lint", e.Command)
 	require.False(t, e.OK)
-	require.Equal(t, pipelines.Error{File: a, Line: 3, Column: 10, Path: "source.strem", What: `unknown "strem" (have deaggregate, decode, file, generate, kinesis, schema, start, stream); did you mean stream?`}, e.Error.Mistakes[0])
+	require.Equal(t, pipelines.Error{File: a, Line: 3, Column: 10, Path: "source.strem", What: `unknown "strem" (have deaggregate, decode, end, file, generate, kinesis, schema, start, stream); did you mean stream?`}, e.Error.Mistakes[0])
 	last := e.Error.Mistakes[len(e.Error.Mistakes)-1]
 	require.Equal(t, []any{c, 4, "stages[0].filter"}, []any{last.File, last.Line, last.Path}, "what only opening shows is said beside the others")
 	require.Contains(t, out, `"file":"`+b+`"`)

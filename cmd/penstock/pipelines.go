@@ -1,10 +1,10 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -14,9 +14,14 @@ import (
 )
 
 func (a *app) pipelines() *cobra.Command {
-	root := &cobra.Command{Use: "pipelines", Short: "Look at, reset and unblock pipelines", Example: "  penstock pipelines describe clicks-archive"}
-	list := a.onNode("list", "List the pipelines that ran", cobra.NoArgs, func(cmd *cobra.Command, n *pipelines.Node, _ []string) error {
-		names, err := connectors.ListPipelines(cmd.Context(), n.Control)
+	root := &cobra.Command{Use: "pipelines", Short: "Look at, pause, reset and unblock pipelines, and read again what they read", Example: "  penstock pipelines describe clicks-archive"}
+	root.AddCommand(a.listPipelines(), a.describePipelines(), a.pause(), a.resume(), a.reset(), a.backfill(), a.abandonPlan())
+	return root
+}
+
+func (a *app) listPipelines() *cobra.Command {
+	cmd := a.onBooks("list", "List the pipelines that ran", cobra.NoArgs, func(cmd *cobra.Command, b *pipelines.Books, _ []string) error {
+		names, err := b.Names(cmd.Context())
 		if err != nil {
 			return err
 		}
@@ -29,45 +34,40 @@ func (a *app) pipelines() *cobra.Command {
 			}
 		})
 	})
-	list.Example = "  penstock pipelines list"
-	describe := a.onNode("describe NAME", "Show how far a pipeline got in each shard, and how far it is behind", cobra.ExactArgs(1), a.describePipeline)
-	describe.Long = "Show how far a pipeline got in each shard, and how far it is behind. Of sequence numbers of 56\ndigits those are shown that tell the records of a shard apart; --json has them whole."
-	describe.Example = "  penstock pipelines describe clicks-archive"
-	reset := a.onNode("reset NAME", "Make a pipeline begin anew when it next runs", cobra.ExactArgs(1), func(cmd *cobra.Command, n *pipelines.Node, args []string) error {
-		if err := errors.Join(ran(cmd.Context(), n, args[0]), n.Idle(args[0])); err != nil {
-			return err
-		}
-		if err := connectors.Reset(cmd.Context(), n.Control, args[0]); err != nil {
-			return err
-		}
-		return a.show(map[string]string{"reset": args[0]}, "pipeline %s begins anew when it next runs; what its destination holds stays\n", args[0])
-	})
-	reset.Example = "  penstock pipelines reset clicks-archive"
-	root.AddCommand(list, describe, reset, a.abandonPlan())
-	return root
+	cmd.Example = "  penstock pipelines list\n  penstock pipelines list --state http://streams.example:4567"
+	return cmd
 }
 
-// ran returns an error unless a pipeline of that name ran on the node.
-func ran(ctx context.Context, n *pipelines.Node, name string) error {
-	_, ok, err := connectors.LoadState(ctx, n.Control, name)
-	if err == nil && !ok {
-		err = usage(fmt.Errorf("no pipeline %s ran on this data directory; penstock pipelines list names those that did", name))
-	}
-	return err
+func (a *app) describePipelines() *cobra.Command {
+	cmd := a.onBooks("describe NAME", "Show how far a pipeline got in each shard, who reads it, and how far it is behind", cobra.ExactArgs(1), a.describePipeline)
+	cmd.Long = "Show how far a pipeline got in each shard, who reads it, and how far it is behind. Of sequence numbers of 56\ndigits those are shown that tell the records of a shard apart; --json has them whole. OWNER is the worker that\nhas the shard's lease; of one that died it stays until another takes it."
+	cmd.Example = "  penstock pipelines describe clicks-archive"
+	return cmd
 }
 
-func (a *app) describePipeline(cmd *cobra.Command, n *pipelines.Node, args []string) error {
-	if err := ran(cmd.Context(), n, args[0]); err != nil {
-		return err
-	}
-	all, err := n.Progress(cmd.Context(), args[0])
+// described is a shard, and how its pipeline stands.
+type described struct {
+	pipelines.ShardProgress
+	PausedAt *time.Time `json:"paused_at,omitempty"`
+}
+
+func (a *app) describePipeline(cmd *cobra.Command, b *pipelines.Books, args []string) error {
+	standing, err := b.Standing(cmd.Context(), args[0])
 	if err != nil {
 		return err
 	}
-	return a.answer(all, func() {
-		rows := a.table("SOURCE", "SHARD", "CHECKPOINT", "LAST", "OPEN_PLAN", "ROWS", "WRITTEN", "FILTERED", "DEAD", "TRIMMED", "LAG")
+	all, err := b.Progress(cmd.Context(), args[0])
+	if err != nil {
+		return err
+	}
+	out := make([]described, len(all))
+	for i, p := range all {
+		out[i] = described{p, standing.PausedAt}
+	}
+	return a.answer(out, func() {
+		rows := a.table("SOURCE", "SHARD", "CHECKPOINT", "LAST", "OPEN_PLAN", "OWNER", "ROWS", "WRITTEN", "FILTERED", "DEAD", "TRIMMED", "LAG")
 		for _, p := range all {
-			rows.row(p.Source, p.Shard, shortSequence(p.Checkpoint), shortSequence(p.Last), p.OpenPlan,
+			rows.row(p.Source, p.Shard, shortSequence(p.Checkpoint), shortSequence(p.Last), p.OpenPlan, p.Owner,
 				p.Totals.Rows, p.Totals.Written, p.Totals.Filtered+p.Totals.Null, p.Totals.Dead, p.Totals.Trimmed, lagText(p))
 		}
 		rows.flush()
@@ -75,6 +75,9 @@ func (a *app) describePipeline(cmd *cobra.Command, n *pipelines.Node, args []str
 			for _, g := range p.Lost {
 				a.printf("lost of %s: %s\n", p.Shard, g)
 			}
+		}
+		if standing.PausedAt != nil {
+			a.printf("%s\n", pausedText(standing))
 		}
 	})
 }
@@ -104,11 +107,19 @@ func shortSequence(s core.SequenceNumber) string {
 
 func (a *app) abandonPlan() *cobra.Command {
 	var yes bool
-	cmd := a.onNode("abandon-plan NAME", "Give up the plans that a pipeline cannot finish", cobra.ExactArgs(1), func(cmd *cobra.Command, n *pipelines.Node, args []string) error {
-		if err := errors.Join(ran(cmd.Context(), n, args[0]), n.Idle(args[0])); err != nil {
+	c := &booksConfig{failover: true}
+	cmd := a.withBooks(c, "abandon-plan NAME", "Give up the plans that a pipeline cannot finish", cobra.ExactArgs(1), func(cmd *cobra.Command, b *pipelines.Books, args []string) error {
+		if _, err := b.Standing(cmd.Context(), args[0]); err != nil {
 			return err
 		}
-		plans, err := connectors.OpenPlans(cmd.Context(), n.Control, args[0])
+		if err := a.unattended(cmd.Context(), b, args[0], c.state.failover); err != nil {
+			return err
+		}
+		store, err := b.Store(cmd.Context(), args[0])
+		if err != nil {
+			return err
+		}
+		plans, err := connectors.OpenPlans(cmd.Context(), store, args[0])
 		if err != nil {
 			return err
 		}
@@ -121,7 +132,7 @@ func (a *app) abandonPlan() *cobra.Command {
 		if !yes {
 			return usage(errors.New("nothing was given up: read what may double, then pass --yes"))
 		}
-		if plans, err = connectors.Abandon(cmd.Context(), n.Control, args[0], plans); err != nil {
+		if plans, err = connectors.Abandon(cmd.Context(), store, args[0], plans); err != nil {
 			return err
 		}
 		return a.show(plans, "gave up %d plans; their records are read again when the pipeline next runs\n", len(plans))

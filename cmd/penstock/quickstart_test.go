@@ -100,7 +100,7 @@ func TestMistakesInAFileAreAllSaidWithTheirPlace(t *testing.T) {
 	dir := t.TempDir()
 	for name, c := range map[string]struct{ text, want string }{
 		"empty":         {"", "p.yaml:1:1: the file is empty"},
-		"misspelt":      {"version: 1\nname: p\nsource: {strem: s, decode: {json: {}}}\nsink: {fil: {path: x}}\n", "p.yaml:3:10: source.strem: unknown \"strem\" (have deaggregate, decode, file, generate, kinesis, schema, start, stream); did you mean stream?"},
+		"misspelt":      {"version: 1\nname: p\nsource: {strem: s, decode: {json: {}}}\nsink: {fil: {path: x}}\n", "p.yaml:3:10: source.strem: unknown \"strem\" (have deaggregate, decode, end, file, generate, kinesis, schema, start, stream); did you mean stream?"},
 		"and the other": {"version: 1\nname: p\nsource: {strem: s, decode: {json: {}}}\nsink: {fil: {path: x}}\n", "p.yaml:4:8: sink: unknown \"fil\" (have file, postgres, s3); did you mean file?"},
 		"twice":         {"version: 1\nversion: 1\n", "version: key stands twice"},
 		"a variable":    {"version: 1\nname: ${NO_SUCH_VARIABLE}\n", "p.yaml:2:7: name: environment variable NO_SUCH_VARIABLE is not set"},

@@ -30,9 +30,14 @@ func lineStream(t *testing.T, shards int, lines string, putArgs ...string) (data
 }
 
 // tailOf are the records that tail prints.
-func tailOf(t *testing.T, args ...string) (out []tailed) {
+func tailOf(t *testing.T, args ...string) []tailed {
 	t.Helper()
-	sc := bufio.NewScanner(strings.NewReader(ok(t, append([]string{"tail", "s", "--json"}, args...)...)))
+	return tailOfStream(t, "s", args...)
+}
+
+func tailOfStream(t *testing.T, name string, args ...string) (out []tailed) {
+	t.Helper()
+	sc := bufio.NewScanner(strings.NewReader(ok(t, append([]string{"tail", name, "--json"}, args...)...)))
 	sc.Buffer(nil, 32<<20)
 	for sc.Scan() {
 		var r tailed

@@ -54,6 +54,11 @@ func load(r *pipelines.Registry, paths []string) ([]*pipelines.Spec, error) {
 
 // loadSome returns the files that can be read beside the mistakes of the others.
 func loadSome(r *pipelines.Registry, paths []string) ([]*pipelines.Spec, error) {
+	return loadWith(r.Load, paths)
+}
+
+// loadWith is loadSome with another reading of a file than as a pipeline that is to run.
+func loadWith(read func(name string, text []byte, env func(string) (string, bool)) (*pipelines.Spec, error), paths []string) ([]*pipelines.Spec, error) {
 	var specs []*pipelines.Spec
 	var errs []error
 	by := map[string]string{}
@@ -63,7 +68,7 @@ func loadSome(r *pipelines.Registry, paths []string) ([]*pipelines.Spec, error) 
 			errs = append(errs, err)
 			continue
 		}
-		s, err := r.Load(path, text, os.LookupEnv)
+		s, err := read(path, text, os.LookupEnv)
 		if err == nil && by[s.Name] != "" {
 			err = fmt.Errorf("%s: pipeline %s is in %s already: give it another name", path, s.Name, by[s.Name])
 		}
@@ -186,11 +191,11 @@ func (a *app) runPipelines(ctx context.Context, c runConfig, files []string) err
 		return err
 	}
 	if c.opts.State = state; state != nil && !c.ownData {
-		// Nothing in it outlives the run, and workers on one host each need one.
-		if c.data, err = os.MkdirTemp("", "penstock-worker-"); err != nil {
+		var remove func()
+		if c.data, remove, err = workerData(); err != nil {
 			return err
 		}
-		defer os.RemoveAll(c.data) //nolint:errcheck // it is below the folder for what may be removed
+		defer remove()
 	}
 	err = a.hosting(ctx, c, files, func(h *host, specs []*pipelines.Spec) error {
 		u := newRunner(h.node, h.registry, h.metrics, h.log, c.opts, h.progress)
@@ -201,6 +206,13 @@ func (a *app) runPipelines(ctx context.Context, c runConfig, files []string) err
 		return nil // it was stopped before anything began
 	}
 	return err
+}
+
+// workerData is a data directory of a worker whose state is elsewhere: nothing in it outlives the run, and workers on one host
+// each need one.
+func workerData() (dir string, remove func(), err error) {
+	dir, err = os.MkdirTemp("", "penstock-worker-")
+	return dir, func() { _ = os.RemoveAll(dir) }, err // it is below the folder for what may be removed
 }
 
 // runAll runs pipelines beside each other, showing their progress.

@@ -354,10 +354,10 @@ func TestAPipelineThatRunsCannotBeReset(t *testing.T) {
 	b.saying("msg=started pipeline=p", 1)
 	put(t, data, 0, 10)
 	arrives(t, filepath.Join(dir, "p"), upTo(0, 10, anyNumber))
-	code, _, errOut := command(t, "pipelines", "reset", "p", "--data", data)
+	code, _, errOut := command(t, "pipelines", "reset", "p", "--data", data, "--yes")
 	require.Equal(t, exitFailed, code)
 	require.Contains(t, errOut, "stop it first")
 	require.Equal(t, exitOK, b.end(), b.said())
-	code, _, errOut = command(t, "pipelines", "reset", "p", "--data", data)
+	code, _, errOut = command(t, "pipelines", "reset", "p", "--data", data, "--yes")
 	require.Equal(t, exitOK, code, errOut)
 }

@@ -4,17 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"os"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/spf13/pflag"
 
+	"github.com/penstock/penstock/connectors"
 	"github.com/penstock/penstock/connectors/kinesis"
 	"github.com/penstock/penstock/connectors/lease"
 	"github.com/penstock/penstock/connectors/lease/postgres"
@@ -60,35 +58,30 @@ func (c *stateConfig) open(ctx context.Context) (st *pipelines.State, closing fu
 			return nil, closing, usage(fmt.Errorf("--state %s: want a URL of scheme and host only", u.Redacted()))
 		}
 		st.Server = &kinesis.Config{Endpoint: u.Scheme + "://" + u.Host}
-		st.Store, err = serverState(ctx, st.Server.Endpoint)
+		st.Store, st.Names, err = serverState(ctx, st.Server.Endpoint)
 	case "postgres", "postgresql":
 		st.Store, closing, err = databaseState(ctx, where)
+		st.Names = func(ctx context.Context) ([]string, error) {
+			store, err := st.Store(ctx, "")
+			if err != nil {
+				return nil, err
+			}
+			return connectors.ListPipelines(ctx, store)
+		}
 	default:
 		err = usage(fmt.Errorf("--state: %q is neither http, https nor postgres", u.Scheme))
 	}
 	return st, closing, err
 }
 
-// stateWait is how long an answer of a server that holds the state may take.
-const stateWait = time.Minute
-
-func serverState(ctx context.Context, endpoint string) (func(context.Context, string) (lease.Store, error), error) {
-	found, err := config.LoadDefaultConfig(ctx)
+func serverState(ctx context.Context, endpoint string) (func(context.Context, string) (lease.Store, error), func(context.Context) ([]string, error), error) {
+	cfg, err := controlapi.FindConfig(ctx, endpoint)
 	if err != nil {
-		return nil, fmt.Errorf("find AWS credentials: %w", err)
-	}
-	if found.Region == "" {
-		found.Region = "us-east-1"
-	}
-	cfg := controlapi.ClientConfig{
-		Endpoint: endpoint, Region: found.Region, Credentials: aws.NewCredentialsCache(found.Credentials), HTTP: &http.Client{Timeout: stateWait},
-	}
-	if b, ok := found.HTTPClient.(interface{ GetTransport() *http.Transport }); ok { // it has what AWS_CA_BUNDLE says
-		cfg.HTTP.Transport = b.GetTransport()
+		return nil, nil, err
 	}
 	return func(_ context.Context, pipeline string) (lease.Store, error) {
 		return controlapi.NewClient(cfg, pipeline), nil
-	}, nil
+	}, controlapi.NewClient(cfg, "").Pipelines, nil
 }
 
 func databaseState(ctx context.Context, where string) (func(context.Context, string) (lease.Store, error), func(), error) {

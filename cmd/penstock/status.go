@@ -92,6 +92,12 @@ func (s *status) events(name string) *connectors.Events {
 			})
 		},
 		Checkpoint: func(connectors.Plan, time.Duration) { s.update(name, nothing) },
+		Pause: func(state string) {
+			if state == connectors.Resumed {
+				state = stateRunning
+			}
+			s.set(name, state, nil)
+		},
 	}
 }
 

@@ -13,8 +13,8 @@ import (
 )
 
 func (a *app) verify() *cobra.Command {
-	var data string
 	var deep bool
+	c := booksConfig{noEnv: true}
 	cmd := &cobra.Command{
 		Use:               "verify PIPELINE.yaml...",
 		Short:             "Prove from the destination's own manifests that each span is there once",
@@ -23,32 +23,33 @@ func (a *app) verify() *cobra.Command {
 		ValidArgsFunction: yamlFiles,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r := registry()
-			specs, err := load(r, args)
+			specs, err := loadWith(r.Destination, args)
 			if err != nil {
-				return err
+				return usage(err)
 			}
-			if data == "" {
+			if c.data == "" && c.state.url == "" {
 				return a.verifyAll(cmd.Context(), r, specs, nil, deep)
 			}
-			return withNode(cmd.Context(), data, func(n *pipelines.Node) error { return a.verifyAll(cmd.Context(), r, specs, n, deep) })
+			return c.open(cmd, func(b *pipelines.Books) error { return a.verifyAll(cmd.Context(), r, specs, b, deep) })
 		},
 	}
 	cmd.Long = `Prove from the destination's own manifests that each span is there once: spans follow each other without gap or overlap,
 every row is accounted for, and every file is there and says that it has its rows. With --deep every byte of the files is
 read and its checksums are compared. Nothing but the destination is asked.
 
-With --data the manifests are also held against the checkpoints of that data directory, and what is still to be delivered
-is shown.`
+With --data or --state the manifests are also held against the checkpoints that are there, and what is still to be
+delivered is shown.`
 	cmd.Flags().BoolVar(&deep, "deep", false, "read the files whole and compare their checksums")
-	cmd.Flags().StringVar(&data, "data", "", "hold the proof against this data directory too")
+	cmd.Flags().StringVar(&c.data, "data", "", "hold the proof against this data directory too")
+	c.stateFlags(cmd)
 	return cmd
 }
 
-func (a *app) verifyAll(ctx context.Context, r *pipelines.Registry, specs []*pipelines.Spec, n *pipelines.Node, deep bool) error {
+func (a *app) verifyAll(ctx context.Context, r *pipelines.Registry, specs []*pipelines.Spec, b *pipelines.Books, deep bool) error {
 	var reports []connectors.VerifyReport
 	var errs []error
 	for _, s := range specs {
-		report, err := a.verifyOne(ctx, r, s, n, deep)
+		report, err := a.verifyOne(ctx, r, s, b, deep)
 		if err != nil {
 			errs = append(errs, err)
 		}
@@ -58,7 +59,7 @@ func (a *app) verifyAll(ctx context.Context, r *pipelines.Registry, specs []*pip
 	return errors.Join(errs...)
 }
 
-func (a *app) verifyOne(ctx context.Context, r *pipelines.Registry, s *pipelines.Spec, n *pipelines.Node, deep bool) (report connectors.VerifyReport, err error) {
+func (a *app) verifyOne(ctx context.Context, r *pipelines.Registry, s *pipelines.Spec, b *pipelines.Books, deep bool) (report connectors.VerifyReport, err error) {
 	p, err := r.Program(ctx, s)
 	if err != nil {
 		return report, classify(err)
@@ -71,8 +72,8 @@ func (a *app) verifyOne(ctx context.Context, r *pipelines.Registry, s *pipelines
 	if report, err = v.Verify(ctx, s.Name, deep); err != nil {
 		return report, err
 	}
-	if n != nil {
-		shards, err := n.CheckTail(ctx, &report)
+	if b != nil {
+		shards, err := b.CheckTail(ctx, &report)
 		if err != nil {
 			return report, classify(err)
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/apache/arrow/go/v17/arrow/array"
 
@@ -122,49 +123,37 @@ func record(l connectors.DeadLetter, room int64) (stream.Record, error) {
 	return stream.Record{Key: key, Data: data}, nil
 }
 
-// List calls f with each letter of the stream, the first of each identity, in order; f returns false to stop.
-func (s *Stream) List(ctx context.Context, f func(connectors.DeadLetter) bool) error {
-	from, err := s.store.Open(ctx, s.name)
-	if errors.Is(err, stream.ErrNotFound) {
-		return nil
-	} else if err != nil {
-		return err
-	}
-	info, err := from.Info(ctx)
+// List calls f with each letter that is in the stream that source reads, the first of each identity, in order; f returns false
+// to stop.
+func List(ctx context.Context, source connectors.Source, f func(connectors.DeadLetter) bool) error {
+	return list(ctx, source, connectors.Start{Kind: connectors.StartTrimHorizon}, f)
+}
+
+// ListSince is List of the letters that were put at a time or later.
+func ListSince(ctx context.Context, source connectors.Source, t time.Time, f func(connectors.DeadLetter) bool) error {
+	return list(ctx, source, connectors.Start{Kind: connectors.StartAt, At: t}, f)
+}
+
+func list(ctx context.Context, source connectors.Source, start connectors.Start, f func(connectors.DeadLetter) bool) error {
+	shards, err := source.Shards(ctx)
 	if err != nil {
 		return err
 	}
-	seen := map[string]bool{}
-	for _, sh := range info.Shards {
-		if more, err := s.listShard(ctx, from, sh.ID, seen, f); err != nil || !more {
+	seen, more := map[string]bool{}, true
+	for _, sh := range shards {
+		after, err := source.Resolve(ctx, sh.ID, start)
+		if err != nil {
+			return err
+		}
+		err = connectors.ReadThere(ctx, source, sh, after, func(b core.Batch) (_ bool, err error) {
+			more, err = each(b, seen, f)
+			return more, err
+		})
+		if err != nil || !more {
 			return err
 		}
 	}
 	return nil
-}
-
-func (s *Stream) listShard(ctx context.Context, from *stream.Stream, id core.ShardID, seen map[string]bool, f func(connectors.DeadLetter) bool) (bool, error) {
-	last, err := from.Last(ctx, id)
-	if err != nil || last == "" {
-		return true, err
-	}
-	r, err := from.Read(ctx, id, "")
-	if err != nil {
-		return false, err
-	}
-	defer r.Close() //nolint:errcheck // a reader has nothing to lose
-	for {
-		b, err := r.Next(ctx)
-		if err != nil {
-			return false, fmt.Errorf("read the dead letters in %s: %w", s.name, err)
-		}
-		more, err := each(b, seen, f)
-		end := b.Span.Last.Compare(last) >= 0
-		b.Release()
-		if err != nil || !more || end {
-			return more, err
-		}
-	}
 }
 
 func each(b core.Batch, seen map[string]bool, f func(connectors.DeadLetter) bool) (bool, error) {

@@ -40,6 +40,7 @@ var (
 	_ connectors.Source   = (*Source)(nil)
 	_ connectors.Expiring = (*Source)(nil)
 	_ connectors.Chaser   = (*Source)(nil)
+	_ connectors.Lagging  = (*Source)(nil)
 )
 
 // Options say how a source is opened; zero means the documented default.

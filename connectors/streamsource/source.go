@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/penstock/penstock/connectors"
 	"github.com/penstock/penstock/core"
@@ -121,6 +122,12 @@ func gone(err error) error {
 func (s *Source) Gap(ctx context.Context, shard core.ShardID, after core.SequenceNumber) (connectors.Gap, error) {
 	gap, err := s.stream.Gap(ctx, shard, after)
 	return connectors.Gap{From: after, Through: gap.Through, Records: gap.Records}, gone(err)
+}
+
+// Retention is how long the stream keeps records.
+func (s *Source) Retention(ctx context.Context) (time.Duration, error) {
+	info, err := s.stream.Info(ctx)
+	return info.Retention, err
 }
 
 // Pin is the row that keeps the records of spans.

@@ -2,6 +2,7 @@ package controlapi
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 
 	"github.com/penstock/penstock/core"
@@ -32,6 +34,21 @@ type ClientConfig struct {
 	HTTP        *http.Client            // nil: http.DefaultClient
 	// Unreachable is told of each try that failed and will be made again. May be nil.
 	Unreachable func(attempt int, wait time.Duration, err error)
+}
+
+// FindConfig is how a server is reached with the credentials, region and certificates that AWS's SDKs find.
+func FindConfig(ctx context.Context, endpoint string) (ClientConfig, error) {
+	found, err := config.LoadDefaultConfig(ctx)
+	if err != nil {
+		return ClientConfig{}, fmt.Errorf("find AWS credentials: %w", err)
+	}
+	cfg := ClientConfig{
+		Endpoint: endpoint, Region: cmp.Or(found.Region, "us-east-1"), Credentials: aws.NewCredentialsCache(found.Credentials), HTTP: &http.Client{Timeout: answerWithin},
+	}
+	if b, ok := found.HTTPClient.(interface{ GetTransport() *http.Transport }); ok { // it has what AWS_CA_BUNDLE says
+		cfg.HTTP.Transport = b.GetTransport()
+	}
+	return cfg, nil
 }
 
 // Client is the rows of one pipeline in a server's control store. Its methods mean what those of control.Store do. While
@@ -83,6 +100,23 @@ func (c *Client) List(ctx context.Context, prefix string) ([]control.Row, error)
 		if !out.More || len(out.Rows) == 0 {
 			return all, nil
 		}
+	}
+}
+
+// Pipelines names the pipelines that the server has the rows of. Its policy has to allow it for all of them.
+func (c *Client) Pipelines(ctx context.Context) ([]string, error) {
+	var all []string
+	after := ""
+	for {
+		var out pipelinesOutput
+		if err := c.ask(ctx, "ListPipelines", &pipelinesInput{after}, &out); err != nil {
+			return nil, fmt.Errorf("list pipelines: %w", err)
+		}
+		all = append(all, out.Pipelines...)
+		if !out.More || len(out.Pipelines) == 0 {
+			return all, nil
+		}
+		after = all[len(all)-1]
 	}
 }
 

@@ -114,6 +114,22 @@ func TestAListOfManyRowsIsWholeAndInOrder(t *testing.T) {
 	require.Equal(t, want, got)
 }
 
+func TestPipelinesAreListedByName(t *testing.T) {
+	s := store(t)
+	var txn control.Txn
+	var want []string
+	for i := range maxNames + 5 {
+		name := fmt.Sprintf("p%04d", i)
+		want = append(want, name)
+		txn.Writes = append(txn.Writes, control.Write{Key: "pipelines/" + name + "/state", Value: []byte("{}")}, control.Write{Key: "pipelines/" + name + "/other", Value: []byte("{}")})
+	}
+	_, err := s.Commit(t.Context(), txn)
+	require.NoError(t, err)
+	got, err := client(serve(t, s, awsapi.Anyone, nil), "").Pipelines(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, want, got)
+}
+
 func TestOnlyThePipelinesOwnRowsAreReached(t *testing.T) {
 	s := store(t)
 	c := client(serve(t, s, awsapi.Anyone, nil), "p")

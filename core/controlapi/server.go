@@ -37,6 +37,7 @@ func Service(store *control.Store, cfg Config) awsapi.Service {
 	return awsapi.Service{Name: Name, Target: Target, Operations: []awsapi.Operation{
 		awsapi.Op("GetRow", func(in *getInput) string { return a.arn(in.Pipeline) }, a.get),
 		awsapi.Op("ListRows", func(in *listInput) string { return a.arn(in.Pipeline) }, a.list),
+		awsapi.Op("ListPipelines", func(*pipelinesInput) string { return a.arn("*") }, a.pipelines),
 		awsapi.Op("CommitRows", func(in *commitInput) string { return a.arn(in.Pipeline) }, a.commit),
 	}}
 }
@@ -98,6 +99,30 @@ func (a api) list(ctx context.Context, _ *awsapi.Call, in *listInput) (*listOutp
 	}
 	return out, nil
 }
+
+// pipelines names those that have a state, a page after another.
+func (a api) pipelines(ctx context.Context, _ *awsapi.Call, in *pipelinesInput) (*pipelinesOutput, error) {
+	all, err := a.store.List(ctx, "pipelines/")
+	if err != nil {
+		return nil, err
+	}
+	out := &pipelinesOutput{Pipelines: []string{}}
+	for _, r := range all {
+		name, ok := strings.CutSuffix(strings.TrimPrefix(r.Key, "pipelines/"), "/state")
+		if !ok || name <= in.After {
+			continue
+		}
+		if len(out.Pipelines) == maxNames {
+			out.More = true
+			break
+		}
+		out.Pipelines = append(out.Pipelines, name)
+	}
+	return out, nil
+}
+
+// maxNames is how many names an answer of ListPipelines has.
+const maxNames = 1000
 
 func (a api) commit(ctx context.Context, _ *awsapi.Call, in *commitInput) (*commitOutput, error) {
 	t := control.Txn{Checks: make([]control.Check, len(in.Checks)), Writes: make([]control.Write, len(in.Writes))}

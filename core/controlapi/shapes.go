@@ -22,6 +22,15 @@ type listOutput struct {
 	More bool  `aws:"More,required"`
 }
 
+type pipelinesInput struct {
+	After string `aws:"After" len:"0,100"` // the last name of the page before
+}
+
+type pipelinesOutput struct {
+	Pipelines []string `aws:"Pipelines,required"`
+	More      bool     `aws:"More,required"`
+}
+
 type row struct {
 	Key     string `aws:"Key,required"`
 	Value   []byte `aws:"Value,required"`

@@ -12,7 +12,11 @@ func (m *Metrics) Events(pipeline string) *connectors.Events {
 	records, bytes := m.records.WithLabelValues(pipeline), m.bytes.WithLabelValues(pipeline)
 	files, took := m.files.WithLabelValues(pipeline), m.flushTime.WithLabelValues(pipeline)
 	trimmed, gaps := m.trimmed.WithLabelValues(pipeline), m.gaps.WithLabelValues(pipeline) // from 0, so that the first is seen
+	paused := m.paused.WithLabelValues(pipeline)
 	return &connectors.Events{
+		Pause: func(state string) {
+			paused.Set(map[string]float64{connectors.Pausing: 1, connectors.Paused: 1}[state])
+		},
 		Lease: func(shard core.ShardID, _ string) {
 			m.ages.released(pipeline, shard) // taken anew, its reader begins anew
 		},

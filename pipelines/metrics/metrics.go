@@ -30,6 +30,7 @@ type Metrics struct {
 	gaps           *prometheus.CounterVec   // by pipeline
 	flushTime      *prometheus.HistogramVec // by pipeline
 	up             *prometheus.GaugeVec     // by pipeline
+	paused         *prometheus.GaugeVec     // by pipeline
 	reloads        *prometheus.CounterVec   // by pipeline and result
 	ages           *ages
 }
@@ -62,9 +63,10 @@ func New(version string) *Metrics {
 	m.reloads = counter("pipeline_reloads_total", "Pipeline files read again: applied, or refused because they are wrong.", "file", "result")
 	m.flushTime = prometheus.NewHistogramVec(seconds("flush_duration_seconds", "From the commit of a plan to the move of its checkpoints.", 0.001), []string{"pipeline"})
 	m.up = prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "penstock", Name: "pipeline_up", Help: "1 while a pipeline runs, 0 once it ended or failed."}, []string{"pipeline"})
+	m.paused = prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "penstock", Name: "pipeline_paused", Help: "1 while a pipeline is paused: it is up, and reads nothing."}, []string{"pipeline"})
 	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "penstock", Name: "build_info", Help: "1; the labels say what runs."}, []string{"version", "go"})
 	info.WithLabelValues(version, runtime.Version()).Set(1)
-	m.registry.MustRegister(m.putTime, m.syncTime, bytes, m.flushTime, m.up, info, m.ages,
+	m.registry.MustRegister(m.putTime, m.syncTime, bytes, m.flushTime, m.up, m.paused, info, m.ages,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -94,6 +96,7 @@ func (m *Metrics) Up(pipeline string, up bool) {
 		return
 	}
 	m.up.WithLabelValues(pipeline).Set(0)
+	m.paused.WithLabelValues(pipeline).Set(0)
 	m.ages.forget(pipeline)
 }
 

@@ -123,6 +123,9 @@ func (s *Sink) Published(ctx context.Context, p connectors.Plan) (bool, error) {
 	return lake.Published(ctx, st, p)
 }
 
+// Repeats says that rows of another incarnation are there twice.
+func (*Sink) Repeats() string { return lake.Repeats }
+
 // Incarnations are those of the pipeline that left manifests.
 func (s *Sink) Incarnations(ctx context.Context, pipeline string) ([]string, error) {
 	st, err := s.store(false)

@@ -91,6 +91,14 @@ func (s *Sink) Incarnations(ctx context.Context, pipeline string) ([]string, err
 	return pgx.CollectRows(rows, pgx.RowTo[string])
 }
 
+// Repeats says what a table has of rows that are written again.
+func (s *Sink) Repeats() string {
+	if s.cfg.Mode == modeUpsert {
+		return "the table has a row once for each key: rows that are read again take the place of those that are there, also of later ones until these are read again too, unless order_by tells which is later"
+	}
+	return "mode: append: rows that are read again are in the table twice. Remove them first, if they are to be there once"
+}
+
 // Published reports whether the plan stands in the ledger.
 func (s *Sink) Published(ctx context.Context, p connectors.Plan) (found bool, err error) {
 	if there, err := s.ledgerIsThere(ctx); err != nil || !there {

@@ -78,6 +78,9 @@ func (s *Sink) Published(ctx context.Context, p connectors.Plan) (bool, error) {
 	return lake.Published(ctx, s.store, p)
 }
 
+// Repeats says that rows of another incarnation are there twice.
+func (*Sink) Repeats() string { return lake.Repeats }
+
 // Incarnations are those of the pipeline that left manifests.
 func (s *Sink) Incarnations(ctx context.Context, pipeline string) ([]string, error) {
 	return lake.Incarnations(ctx, s.store, pipeline)

@@ -53,7 +53,7 @@ func (c Config) withDefaults() Config {
 		c.Queue = 256 << 20
 	}
 	if c.Reserve == 0 {
-		c.Reserve = 64 << 20
+		c.Reserve = DefaultReserve
 	}
 	if c.Idle == 0 {
 		c.Idle = 100 * time.Millisecond

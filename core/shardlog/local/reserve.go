@@ -28,8 +28,14 @@ type reserve struct {
 	tried time.Time // when there was too little space for it
 }
 
+// ReserveName is the file below the log's folder that takes the space of the reserve, and DefaultReserve how much that is.
 const (
-	reserveName  = "reserve"
+	ReserveName    = "reserve"
+	DefaultReserve = 64 << 20
+)
+
+const (
+	reserveName  = ReserveName
 	reserveStep  = 8 << 20                // is given up at a time
 	reserveRetry = 250 * time.Millisecond // between two attempts to make it whole
 )

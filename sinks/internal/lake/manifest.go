@@ -105,3 +105,7 @@ func ours(name, pipeline string) bool {
 }
 
 var outputForm = regexp.MustCompile(`^[0-9a-f]{16}-[0-9]{12}-[0-9]+\.`)
+
+// Repeats says what becomes of rows that another incarnation writes again.
+const Repeats = "the files that are there stay, and files of the new incarnation come beside them: rows that are read again are there twice. " +
+	"The names of files have the incarnation they are of: remove those of the old one, and its folder below _penstock/, if the new one is to replace it"
