@@ -101,6 +101,9 @@ endif
 ifeq ($(filter-out pauses,$(CAMPAIGN)),)
 	REQUIRE_INTEGRATION=1 PENSTOCK_PAUSES=1000 $(GO) test -count=1 -timeout 3h -v -run TestFrozenWorkersChangeNothing ./integration/workers
 endif
+ifeq ($(filter-out kcl-handover,$(CAMPAIGN)),)
+	REQUIRE_INTEGRATION=1 PENSTOCK_HANDOVERS=10 PENSTOCK_LEASE_MINUTES=10 $(GO) test -count=1 -timeout 3h -v -run 'TestKCLHandsOver|TestWhatLeasesCost' ./integration/clients
+endif
 ifeq ($(filter-out clients,$(CAMPAIGN)),)
 	REQUIRE_INTEGRATION=1 PENSTOCK_CLIENT_RECORDS=10000 $(GO) test -count=1 -timeout 60m -parallel 8 -v ./integration/clients
 endif

@@ -251,7 +251,7 @@ func (f *flush) full(cfg *WorkerConfig) string {
 		return reasonRecords
 	case cfg.TargetFileSize > 0 && !f.stale && st.Largest >= int64(cfg.TargetFileSize):
 		return reasonSize
-	case st.Outputs >= MaxOutputs, len(f.spans) >= maxSpans:
+	case st.Outputs >= MaxOutputs, len(f.spans) >= mostShards(cfg.Store):
 		return reasonOutputs
 	case f.held >= maxLetterBytes, f.memory.IsFull():
 		return reasonMemory

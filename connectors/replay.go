@@ -90,6 +90,9 @@ func (w *Worker) again(ctx context.Context, number int64) error {
 	if err != nil || !ok {
 		return err
 	}
+	if void, err := w.void(ctx, plan); err != nil || void {
+		return err
+	}
 	w.cfg.Events.resumed(plan)
 	if err = w.redo(ctx, plan); errors.Is(err, shardlog.ErrTrimmed) {
 		return w.lose(ctx, plan)

@@ -238,6 +238,11 @@ func (s *session) settled(ctx context.Context, id core.ShardID) (Progress, error
 				return prog, err
 			}
 			return prog, Permanent(fmt.Errorf("checkpoint of %s is missing from the control store", id))
+		case prog.Begin != nil:
+			if err := w.arrive(ctx, row, prog); err != nil {
+				return prog, err
+			}
+			continue
 		case prog.OpenPlan == 0:
 			return prog, nil
 		}

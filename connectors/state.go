@@ -44,6 +44,10 @@ type Progress struct {
 	Totals     Counts              `json:"totals"`         // of everything through Checkpoint
 	Ended      bool                `json:"ended"`          // the shard is closed and read to its end
 	Lost       []Gap               `json:"lost,omitempty"` // what was never delivered, the newest maxGaps
+	Parents    []core.ShardID      `json:"parents,omitempty"`
+	// Begin is where other software left the shard, in a store that is shared with it: it has no checkpoint of ours yet, or
+	// that one is not where it stands any more.
+	Begin *Start `json:"begin,omitempty"`
 }
 
 // keys of a pipeline's rows.
@@ -60,6 +64,9 @@ func (k keys) shards(inc, src string) string {
 func (k keys) shard(inc, src string, s core.ShardID) string { return k.shards(inc, src) + string(s) }
 
 func (k keys) leases(inc, src string) string { return k.all(inc) + "leases/" + src + "/" }
+
+// starting is there while the rows of the shards of a first start are made in several transactions.
+func (k keys) starting(inc, src string) string { return k.all(inc) + "starting/" + src }
 
 func (k keys) plan(inc string, n int64) string { return fmt.Sprintf("%splans/%012d", k.all(inc), n) }
 
@@ -79,11 +86,16 @@ func LoadState(ctx context.Context, store lease.Store, pipeline string) (State, 
 
 // ListProgress reads how far a pipeline's present incarnation got in each shard.
 func ListProgress(ctx context.Context, store lease.Store, pipeline string) ([]Progress, error) {
+	return listProgress(ctx, store, pipeline, "")
+}
+
+// listProgress is ListProgress of a source; its ID and a slash, or empty for all.
+func listProgress(ctx context.Context, store lease.Store, pipeline, source string) ([]Progress, error) {
 	st, ok, err := LoadState(ctx, store, pipeline)
 	if err != nil || !ok {
 		return nil, err
 	}
-	return listRows[Progress](ctx, store, keys{pipeline}.all(st.Incarnation)+"shards/")
+	return listRows[Progress](ctx, store, keys{pipeline}.all(st.Incarnation)+"shards/"+source)
 }
 
 // listRows reads the JSON rows whose keys begin with prefix.

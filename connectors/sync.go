@@ -99,9 +99,13 @@ func (w *Worker) register(ctx context.Context, shards []Shard) (map[core.ShardID
 		if err != nil {
 			return nil, err
 		}
-		start, most, later := w.cfg.Start, len(shards), len(have) > 0
+		first, err := w.firstStart(ctx, shards, have)
+		if err != nil {
+			return nil, err
+		}
+		start, most, later := w.cfg.Start, first.most, len(have) > 0 && !first.marked()
 		if later || !expires && (start.Kind == StartTrimHorizon || start.Kind == "") {
-			start, most = Start{Kind: StartTrimHorizon}, maxSpans
+			start, most = Start{Kind: StartTrimHorizon}, mostShards(w.cfg.Store)
 		}
 		t, lost, err := w.rows(ctx, shards, have, start, most, later && expires)
 		if err != nil {
@@ -109,6 +113,9 @@ func (w *Worker) register(ctx context.Context, shards []Shard) (map[core.ShardID
 		}
 		if len(t.Writes) == 0 {
 			return have, nil
+		}
+		if !later {
+			first.mark(&t)
 		}
 		_, err = w.cfg.Store.Commit(ctx, t)
 		for _, l := range lost {
@@ -125,6 +132,7 @@ func (w *Worker) register(ctx context.Context, shards []Shard) (map[core.ShardID
 // rows is the transaction that makes the rows of shards that are not there yet, of so many at most. late says that they
 // begin at their beginning, and what of their parents was never seen is lost.
 func (w *Worker) rows(ctx context.Context, shards []Shard, have map[core.ShardID]Progress, start Start, most int, late bool) (t control.Txn, lost []Loss, err error) {
+	passed := passed(shards, have)
 	for _, shard := range shards {
 		if _, ok := have[shard.ID]; ok {
 			continue
@@ -132,13 +140,17 @@ func (w *Worker) rows(ctx context.Context, shards []Shard, have map[core.ShardID
 		if len(t.Writes) >= most {
 			break
 		}
+		if passed[shard.ID] {
+			w.begin(&t, Progress{Source: w.cfg.Source.ID(), Shard: shard.ID, Ended: true, Parents: shard.Parents})
+			continue
+		}
 		at := core.SequenceNumber("")
 		if late {
 			lost = w.unseen(shard, shards, have, &t, lost)
 		} else if at, err = w.cfg.Source.Resolve(ctx, shard.ID, start); err != nil {
 			return t, nil, fmt.Errorf("find the start of %s: %w", shard.ID, err)
 		}
-		w.begin(&t, Progress{Source: w.cfg.Source.ID(), Shard: shard.ID, Checkpoint: at, ProofFrom: at})
+		w.begin(&t, Progress{Source: w.cfg.Source.ID(), Shard: shard.ID, Checkpoint: at, ProofFrom: at, Parents: shard.Parents})
 	}
 	return t, lost, nil
 }
@@ -172,15 +184,13 @@ func (w *Worker) progress(ctx context.Context) (map[core.ShardID]Progress, error
 	if err := w.standing(ctx); err != nil {
 		return nil, err
 	}
-	all, err := listRows[Progress](ctx, w.cfg.Store, w.keys.all(w.incarnation)+"shards/")
+	all, err := listRows[Progress](ctx, w.cfg.Store, w.keys.all(w.incarnation)+"shards/"+w.cfg.Source.ID()+"/")
 	if err != nil {
 		return nil, err
 	}
 	out := map[core.ShardID]Progress{}
 	for _, p := range all {
-		if p.Source == w.cfg.Source.ID() {
-			out[p.Shard] = p
-		}
+		out[p.Shard] = p
 	}
 	return out, nil
 }

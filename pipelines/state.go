@@ -26,6 +26,8 @@ type State struct {
 	// Server has the streams that source: {stream: ...} names; Stream is left empty. nil: there are none.
 	Server   *kinesis.Config
 	Failover time.Duration // after which what a dead worker had is taken over. Default 10s
+	// EachLease is connectors/lease.Config's.
+	EachLease bool
 }
 
 // place is where a pipeline has its rows and its dead letters.
@@ -48,6 +50,7 @@ func (n *Node) placeOf(ctx context.Context, s *Spec, opts RunOptions) (p place, 
 		return p, err
 	}
 	p.lease.Owner, p.lease.Failover = host+"-"+p.lease.Owner, opts.State.Failover
+	p.lease.EachLease = opts.State.EachLease
 	if p.store, err = opts.State.Store(ctx, s.Name); err != nil {
 		return p, err
 	}

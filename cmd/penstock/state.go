@@ -30,7 +30,7 @@ type stateConfig struct {
 const stateVariable = "PENSTOCK_STATE"
 
 func (c *stateConfig) flags(f *pflag.FlagSet) {
-	f.StringVar(&c.url, "state", "", "where workers that share the pipelines have their leases and checkpoints: http(s)://HOST:PORT of penstock serve, or postgres://... (default: in the data directory, for this process alone; or $"+stateVariable+")")
+	f.StringVar(&c.url, "state", "", "where workers that share the pipelines have their leases and checkpoints: http(s)://HOST:PORT of penstock serve, postgres://..., or dynamodb://TABLE[?region=...&endpoint=...], KCL's lease table (default: in the data directory, for this process alone; or $"+stateVariable+")")
 	f.DurationVar(&c.failover, "failover", 10*time.Second, "how long a worker stands still until others take over, with --state")
 }
 
@@ -61,17 +61,24 @@ func (c *stateConfig) open(ctx context.Context) (st *pipelines.State, closing fu
 		st.Store, st.Names, err = serverState(ctx, st.Server.Endpoint)
 	case "postgres", "postgresql":
 		st.Store, closing, err = databaseState(ctx, where)
-		st.Names = func(ctx context.Context) ([]string, error) {
-			store, err := st.Store(ctx, "")
-			if err != nil {
-				return nil, err
-			}
-			return connectors.ListPipelines(ctx, store)
-		}
+		st.Names = func(ctx context.Context) ([]string, error) { return namesIn(ctx, st.Store) }
+	case "dynamodb":
+		st.EachLease = true // KCL's workers look at nothing else
+		st.Store, err = tableState(ctx, u)
+		st.Names = func(ctx context.Context) ([]string, error) { return namesIn(ctx, st.Store) }
 	default:
-		err = usage(fmt.Errorf("--state: %q is neither http, https nor postgres", u.Scheme))
+		err = usage(fmt.Errorf("--state: %q is none of http, https, postgres and dynamodb", u.Scheme))
 	}
 	return st, closing, err
+}
+
+// namesIn names the pipelines of a store that has those of all.
+func namesIn(ctx context.Context, open func(context.Context, string) (lease.Store, error)) ([]string, error) {
+	store, err := open(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	return connectors.ListPipelines(ctx, store)
 }
 
 func serverState(ctx context.Context, endpoint string) (func(context.Context, string) (lease.Store, error), func(context.Context) ([]string, error), error) {

@@ -8,6 +8,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
 
+	"github.com/penstock/penstock/connectors/internal/awserr"
 	"github.com/penstock/penstock/core"
 )
 
@@ -21,8 +22,8 @@ func (s *Source) register(ctx context.Context) error {
 		for {
 			out, err := s.client.DescribeStreamConsumer(ctx, &kinesis.DescribeStreamConsumerInput{StreamARN: &stream, ConsumerName: &consumer})
 			switch {
-			case code(err) == codeNotFound:
-				if _, err = s.client.RegisterStreamConsumer(ctx, &kinesis.RegisterStreamConsumerInput{StreamARN: &stream, ConsumerName: &consumer}); err != nil && code(err) != codeInUse {
+			case awserr.Code(err) == codeNotFound:
+				if _, err = s.client.RegisterStreamConsumer(ctx, &kinesis.RegisterStreamConsumerInput{StreamARN: &stream, ConsumerName: &consumer}); err != nil && awserr.Code(err) != codeInUse {
 					return fanOutError(err)
 				}
 			case err != nil:
@@ -42,7 +43,7 @@ func (s *Source) register(ctx context.Context) error {
 
 // fanOutError says what to do where a server has no consumers.
 func fanOutError(err error) error {
-	if code(err) == "UnknownOperationException" {
+	if awserr.Code(err) == "UnknownOperationException" {
 		return fmt.Errorf("%w: use mode: polling", err)
 	}
 	return err

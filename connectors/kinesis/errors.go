@@ -2,13 +2,10 @@ package kinesis
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"time"
 
-	"github.com/aws/smithy-go"
-
 	"github.com/penstock/penstock/connectors"
+	"github.com/penstock/penstock/connectors/internal/awserr"
 	"github.com/penstock/penstock/core"
 )
 
@@ -23,7 +20,7 @@ const (
 )
 
 // cures are the codes of errors that trying again does not cure, and what does.
-var cures = map[string]string{ //nolint:gochecknoglobals // a table
+var cures = awserr.Cures{ //nolint:gochecknoglobals // a table
 	codeNotFound:                          "there is no such stream, or it was deleted",
 	codeInvalid:                           "",
 	"ValidationException":                 "",
@@ -44,35 +41,12 @@ var cures = map[string]string{ //nolint:gochecknoglobals // a table
 	"KMSOptInRequired":                    "",
 }
 
-// code is what the API calls an error; empty where the API did not answer.
-func code(err error) string {
-	var e smithy.APIError
-	if errors.As(err, &e) {
-		return e.ErrorCode()
-	}
-	return ""
-}
-
-// refused reports whether trying again does not help.
-func refused(err error) bool {
-	_, ok := cures[code(err)]
-	return ok
-}
-
 func throttled(err error) bool {
-	switch code(err) {
+	switch awserr.Code(err) {
 	case codeThrottled, codeLimit, "ThrottlingException", "KMSThrottlingException", "RequestLimitExceeded":
 		return true
 	}
 	return false
-}
-
-// permanent is an error that ends the pipeline, with its cure.
-func permanent(err error) error {
-	if cure := cures[code(err)]; cure != "" {
-		err = fmt.Errorf("%w: %s", err, cure)
-	}
-	return connectors.Permanent(err)
 }
 
 // Bounds of the wait between two tries.
@@ -96,7 +70,7 @@ func (t *tries) failed(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if refused(err) || connectors.IsPermanent(err) {
+	if cures.Refused(err) || connectors.IsPermanent(err) {
 		return err
 	}
 	wait := min(firstWait<<min(t.n, 20), maxWait)

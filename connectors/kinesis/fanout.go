@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
 
+	"github.com/penstock/penstock/connectors/internal/awserr"
 	"github.com/penstock/penstock/core"
 )
 
@@ -109,7 +110,7 @@ func (r *subscriber) over(ctx context.Context, err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case code(err) == codeInUse:
+	case awserr.Code(err) == codeInUse:
 		r.lost++
 		wait := takeOver + rand.N(takeOver) //nolint:gosec // jitter
 		r.s.tellRetry(r.tries.what, r.lost, wait, fmt.Errorf("another reader took the subscription of consumer %s: give each pipeline a consumer of its own: %w", r.s.cfg.Consumer, err))
@@ -120,7 +121,7 @@ func (r *subscriber) over(ctx context.Context, err error) error {
 
 // failed waits after a failure, or returns it where trying again does not help.
 func (r *subscriber) failed(ctx context.Context, err error) error {
-	if code(err) == codeNotFound {
+	if awserr.Code(err) == codeNotFound {
 		if merr := r.s.missing(ctx, r.shard.ID, err); !errors.Is(merr, err) {
 			return merr
 		}
@@ -156,7 +157,7 @@ func (r *subscriber) subscribe(ctx context.Context) error {
 			r.s.calm.succeeded()
 			return nil
 		}
-		switch invalid := code(err) == codeInvalid; {
+		switch invalid := awserr.Code(err) == codeInvalid; {
 		case invalid && at.Type == types.ShardIteratorTypeAfterSequenceNumber:
 			r.went = ""
 			continue
@@ -203,7 +204,7 @@ func (r *subscriber) open(ctx context.Context, at types.StartingPosition) error 
 	out, err := client.SubscribeToShard(alive, &kinesis.SubscribeToShardInput{ConsumerARN: &consumer, ShardId: &shard, StartingPosition: &at})
 	if err != nil {
 		stop()
-		if ctx.Err() == nil && code(err) == "" && !late.Stop() {
+		if ctx.Err() == nil && awserr.Code(err) == "" && !late.Stop() {
 			return fmt.Errorf("the subscription does not begin: the server does not answer, or leaves out the initial response, and can only be polled: %w", err)
 		}
 		return err

@@ -7,6 +7,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
 
+	"github.com/penstock/penstock/connectors/internal/awserr"
 	"github.com/penstock/penstock/core"
 )
 
@@ -66,7 +67,7 @@ func (p *poller) page(ctx context.Context) (*kinesis.GetRecordsOutput, error) {
 			t.done()
 			return out, nil
 		}
-		switch code(err) {
+		switch awserr.Code(err) {
 		case codeExpired:
 			p.iterator = nil
 			continue
@@ -152,14 +153,14 @@ func (s *Source) iterator(ctx context.Context, id core.ShardID, at types.Startin
 		case err == nil:
 			t.done()
 			return it, nil
-		case code(err) == codeNotFound:
+		case awserr.Code(err) == codeNotFound:
 			return nil, s.missing(ctx, id, err)
-		case code(err) == codeInvalid && at.Timestamp != nil && time.Since(*at.Timestamp) < clockSkew:
+		case awserr.Code(err) == codeInvalid && at.Timestamp != nil && time.Since(*at.Timestamp) < clockSkew:
 			err = earlyError{err} // by the server's clock
-		case code(err) == codeInvalid && s.expired(id, in.StartingSequenceNumber): // AWS begins at the first record that is there
+		case awserr.Code(err) == codeInvalid && s.expired(id, in.StartingSequenceNumber): // AWS begins at the first record that is there
 			in.ShardIteratorType, in.StartingSequenceNumber = types.ShardIteratorTypeTrimHorizon, nil
 			continue
-		case code(err) == codeInvalid: // a number of another stream's that had the name, perhaps
+		case awserr.Code(err) == codeInvalid: // a number of another stream's that had the name, perhaps
 			if ferr := s.try(ctx, what, s.refresh); ferr != nil {
 				return nil, s.failure(ctx, ferr)
 			}

@@ -2,6 +2,7 @@ package kinesis
 
 import (
 	"fmt"
+	"math"
 	"math/big"
 	"strconv"
 	"strings"
@@ -137,4 +138,18 @@ func createdAt(s core.SequenceNumber) (time.Time, bool) {
 	}
 	secs := v.Rsh(v, 37*4).Int64() & (1<<36 - 1)
 	return time.Unix(secs, 0), true
+}
+
+// Extended is a checkpoint as the Kinesis Client Library has it: a word or a sequence number, and of the user records that the
+// record was packed of the last that is done. All of them are where the checkpoint is after the record, none where it is
+// before. There is no word for a time, at which nothing was read yet.
+func Extended(checkpoint core.SequenceNumber) (number string, sub int64) {
+	switch p := parsePosition(checkpoint); p.kind {
+	case afterRecord:
+		return string(p.seq), math.MaxInt32
+	case beforeRecord:
+		return string(p.seq), -1
+	case atStart, atTime, atLatest: // below
+	}
+	return "TRIM_HORIZON", 0
 }

@@ -36,3 +36,23 @@ func TestAShardsAgeIsInItsNumbers(t *testing.T) {
 		require.False(t, ok)
 	}
 }
+
+func TestACheckpointAsKCLHasIt(t *testing.T) {
+	const number = string(aNumber)
+	b, ok := before(aNumber)
+	require.True(t, ok)
+	for name, c := range map[string]struct {
+		checkpoint core.SequenceNumber
+		number     string
+		sub        int64
+	}{
+		"nothing was read": {"", "TRIM_HORIZON", 0},
+		"after a record":   {aNumber, number, 1<<31 - 1},
+		"before a record":  {b.number(), number, -1},
+		"at a time":        {position{kind: atTime, at: time.UnixMilli(1700000000000)}.number(), "TRIM_HORIZON", 0},
+	} {
+		got, sub := Extended(c.checkpoint)
+		require.Equal(t, c.number, got, name)
+		require.Equal(t, c.sub, sub, name)
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 
 	"github.com/penstock/penstock/connectors"
+	"github.com/penstock/penstock/connectors/internal/awserr"
 	"github.com/penstock/penstock/core"
 )
 
@@ -154,7 +155,7 @@ func (s *Source) look(ctx context.Context, id core.ShardID, p position, most int
 	for began := time.Now(); deref(it) != ""; {
 		page, err := s.getRecords(ctx, id, it, most)
 		switch {
-		case code(err) == codeNotFound:
+		case awserr.Code(err) == codeNotFound:
 			return out, s.missing(ctx, id, err)
 		case err != nil:
 			if err := t.failed(ctx, err); err != nil {

@@ -88,8 +88,8 @@ func openWith(ctx context.Context, client *kinesis.Client, c Config, opts Option
 
 // about says which stream an error is of.
 func (s *Source) about(err error) error {
-	if refused(err) {
-		err = permanent(err)
+	if cures.Refused(err) {
+		err = cures.Permanent(err)
 	}
 	return fmt.Errorf("read stream %s: %w", s.cfg.Stream, err)
 }

@@ -93,3 +93,9 @@ func (l *Lease) isLost() bool {
 		return false
 	}
 }
+
+// Bounded is the optional capability of a Store whose transactions have a largest size.
+type Bounded interface {
+	// Shards is of how many shards one transaction may be: of the lease and the progress of each, and a few rows beside.
+	Shards() int
+}

@@ -21,7 +21,7 @@ func TestAsyncKinesis(t *testing.T) {
 	servers.Need(t, "async-kinesis")
 	python, err := servers.Python(t.Context(), "async-kinesis==3.0.1", "aiobotocore==3.10.0", "botocore==1.43.117", "aiohttp==3.14.5")
 	require.NoError(t, err)
-	c := newClicks(t)
+	c := newClicks(t, 4)
 	n, _ := size(t)
 	file := filepath.Join(t.TempDir(), "read")
 	w := startWorker(t, "async-kinesis", python, filepath.Join("python", "async_kinesis.py"), c.server.Endpoint, "clicks", file, strconv.Itoa(n))

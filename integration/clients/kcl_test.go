@@ -79,15 +79,23 @@ func newApplications(t *testing.T) *applications {
 	require.NoError(t, err)
 	folder := t.TempDir()
 	out := func(application string) processed { return processed(filepath.Join(folder, application)) }
-	return &applications{newClicks(t), jars, python, servers.DynamoDBFor(t).Endpoint, folder, out("polling"), out("fan-out"), out("python")}
+	return &applications{newClicks(t, 4), jars, python, servers.DynamoDBFor(t).Endpoint, folder, out("polling"), out("fan-out"), out("python")}
 }
 
 // java starts a worker of both applications in Java.
 func (a *applications) java(t *testing.T, name string) *worker {
 	t.Helper()
-	return startWorker(t, name, "java", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Dorg.slf4j.simpleLogger.showDateTime=true",
+	return startKCL(t, a.jars, name, a.server.Endpoint, a.leases, "clicks", name, a.folder)
+}
+
+// startKCL starts the worker in Java with arguments.
+func startKCL(t *testing.T, jars, name string, args ...string) *worker {
+	t.Helper()
+	return startWorker(t, name, "java", append([]string{
+		"-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Dorg.slf4j.simpleLogger.showDateTime=true",
 		"-Dorg.slf4j.simpleLogger.log.software.amazon.kinesis.lifecycle.ProcessTask=error", // it warns that it did not look for a shard again
-		"-cp", a.jars, filepath.Join("java", "kcl", "Consumer.java"), a.server.Endpoint, a.leases, "clicks", name, a.folder)
+		"-cp", jars, filepath.Join("java", "kcl", "Consumer.java"),
+	}, args...)...)
 }
 
 // python starts a worker of the application in Python.

@@ -37,7 +37,7 @@ func TestSubscribeJavaScript(t *testing.T) {
 func subscribe(t *testing.T, program string, args ...string) {
 	t.Helper()
 	n, old := size(t)
-	c, out := newClicks(t), filepath.Join(t.TempDir(), "told")
+	c, out := newClicks(t, 4), filepath.Join(t.TempDir(), "told")
 	putAll(t, c.client, corpus(n))
 	shards := []string{"shardId-000000000000", "shardId-000000000002"}
 	w := startWorker(t, program, program, append(args, c.server.Endpoint, c.consumer(t), strings.Join(shards, ","), out, old)...)

@@ -33,11 +33,11 @@ type clicks struct {
 
 const arn = "arn:aws:kinesis:us-east-1:000000000000:stream/clicks"
 
-func newClicks(t *testing.T) *clicks {
+func newClicks(t *testing.T, shards int32) *clicks {
 	t.Helper()
 	c := &clicks{server: servetest.New(t)}
 	c.client = c.server.Client(t)
-	_, err := c.client.CreateStream(t.Context(), &kinesis.CreateStreamInput{StreamName: aws.String("clicks"), ShardCount: aws.Int32(4)})
+	_, err := c.client.CreateStream(t.Context(), &kinesis.CreateStreamInput{StreamName: aws.String("clicks"), ShardCount: &shards})
 	require.NoError(t, err)
 	require.NoError(t, c.active(t.Context()))
 	return c

@@ -9,6 +9,26 @@ import (
 // moto speaks the APIs of DynamoDB, Kinesis and KMS, under an open licence.
 var moto = []string{"moto[dynamodb,server]==5.2.5", "boto3==1.43.11", "botocore==1.43.11"}
 
+// oneByOne starts moto so that it answers one request after another: its transactions copy whole tables back when a condition
+// fails, and with them undo what others wrote meanwhile.
+const oneByOne = `import sys, threading
+import moto.server as server
+
+run, lock = server.run_simple, threading.Lock()
+
+
+def one_by_one(host, port, app, **rest):
+    def locked(environ, start_response):
+        with lock:
+            return app(environ, start_response)
+
+    run(host, port, locked, **rest)
+
+
+server.run_simple = one_by_one
+server.main(sys.argv[1:])
+`
+
 // DynamoDB is a server that speaks the DynamoDB API, with its tables in memory.
 type DynamoDB struct {
 	Endpoint string // http://127.0.0.1:port
@@ -32,7 +52,7 @@ func StartDynamoDB(ctx context.Context) (*DynamoDB, error) {
 	d := &DynamoDB{Endpoint: "http://" + addr}
 	d.proc = &process{
 		program: python,
-		args:    []string{"-m", "moto.server", "-H", host, "-p", port},
+		args:    []string{"-c", oneByOne, "-H", host, "-p", port},
 		ready:   func(ctx context.Context) error { return answers(ctx, d.Endpoint) },
 	}
 	return d, d.proc.start(ctx)

@@ -40,7 +40,8 @@ import software.amazon.kinesis.retrieval.polling.PollingConfig;
  * its name and the shard, the sequence number, the key and the text of each record that it processes to the
  * application's file, and then checkpoints. A line on standard input, or its end, ends it as a deployment would.
  *
- * <p>Arguments: endpoint, endpoint of DynamoDB, stream, worker, folder of the files.
+ * <p>Arguments: endpoint, endpoint of DynamoDB, stream, worker, folder of the files; and the application, if not both, which
+ * then has the settings that the library has by itself if its failover time follows, in milliseconds.
  */
 public final class Consumer {
   static <B extends AwsClientBuilder<B, ?>> B at(B builder, String endpoint) {
@@ -97,14 +98,16 @@ public final class Consumer {
     DynamoDbAsyncClient leases = at(DynamoDbAsyncClient.builder(), args[1]).build();
     CloudWatchAsyncClient metrics = at(CloudWatchAsyncClient.builder(), args[0]).build();
     List<Scheduler> schedulers = new ArrayList<>();
-    for (String application : List.of("polling", "fan-out")) {
+    for (String application : args.length > 5 ? List.of(args[5]) : List.of("polling", "fan-out")) {
       FileOutputStream out = new FileOutputStream(Path.of(args[4], application).toFile(), true);
       SingleStreamTracker start = new SingleStreamTracker(stream, InitialPositionInStreamExtended.newInitialPosition(InitialPositionInStream.TRIM_HORIZON));
       ConfigsBuilder c = new ConfigsBuilder(start, application, kinesis, leases, metrics, worker, () -> new Processed(out, worker, new String[1]));
-      // Leases move and dead workers are missed within seconds, but not because a machine is slow.
-      var management = c.leaseManagementConfig().failoverTimeMillis(10_000).leaseAssignmentIntervalMillis(5000L).shardSyncIntervalMillis(5000)
-          .dynamoDbLockBasedLeaderLeaseDurationInMillis(20_000).dynamoDbLockBasedLeaderHeartbeatPeriodInMillis(5000);
-      management.workerUtilizationAwareAssignmentConfig().disableWorkerMetrics(true).workerMetricsReporterFreqInMillis(5000).varianceBalancingFrequency(1);
+      var management = c.leaseManagementConfig().failoverTimeMillis(args.length > 6 ? Long.parseLong(args[6]) : 10_000);
+      if (args.length < 7) { // leases move and dead workers are missed within seconds, but not because a machine is slow
+        management.leaseAssignmentIntervalMillis(5000L).shardSyncIntervalMillis(5000)
+            .dynamoDbLockBasedLeaderLeaseDurationInMillis(20_000).dynamoDbLockBasedLeaderHeartbeatPeriodInMillis(5000);
+        management.workerUtilizationAwareAssignmentConfig().disableWorkerMetrics(true).workerMetricsReporterFreqInMillis(5000).varianceBalancingFrequency(1);
+      }
       RetrievalSpecificConfig retrieval = application.equals("fan-out")
           ? new FanOutConfig(kinesis).streamName(stream).applicationName(application)
           : new PollingConfig(stream, kinesis).idleTimeBetweenReadsInMillis(500);
