@@ -53,6 +53,7 @@ func (d *doctor) add(check, state, cure, what string, args ...any) {
 
 // fine is add of what is as it should be, bad of what keeps something from working, odd of what may.
 func (d *doctor) fine(check, what string, args ...any) { d.add(check, foundOK, "", what, args...) }
+
 func (d *doctor) bad(check, cure, what string, args ...any) {
 	d.add(check, foundProblem, cure, what, args...)
 }
@@ -209,16 +210,12 @@ func (d *doctor) reach(ctx context.Context, s *pipelines.Spec) {
 		return
 	}
 	defer p.Sink.Close(context.WithoutCancel(ctx)) //nolint:errcheck // it wrote nothing
-	prober, ok := p.Sink.(connectors.Prober)
-	switch err := error(nil); {
-	case !ok:
+	if prober, ok := p.Sink.(connectors.Prober); !ok {
 		d.odd(check, "dry-run shows what would come of records", "%s cannot be asked whether it takes rows", s.Sink.Kind)
-	default:
-		if err = prober.Probe(ctx); err != nil {
-			d.bad(check, "mend what the message names: the address, the credentials, what they may do, or the bucket, folder or table", "%s: %v", s.Sink.Kind, s.Conceal(err))
-		} else {
-			d.fine(check, "%s takes rows", s.Sink.Kind)
-		}
+	} else if err := prober.Probe(ctx); err != nil {
+		d.bad(check, "mend what the message names: the address, the credentials, what they may do, or the bucket, folder or table", "%s: %v", s.Sink.Kind, s.Conceal(err))
+	} else {
+		d.fine(check, "%s takes rows", s.Sink.Kind)
 	}
 	check = "source of " + s.Name
 	if n, err := d.shards(ctx, r, s); err != nil {

@@ -196,7 +196,7 @@ func (d *doctor) clock(ctx context.Context, endpoint string) {
 		return
 	}
 	// The answer's time is cut to seconds, and is of some moment between the question and the answer.
-	off := max(there.Sub(time.Now()), began.Sub(there.Add(time.Second)), 0)
+	off := max(time.Until(there), began.Sub(there.Add(time.Second)), 0)
 	cure := "have both clocks kept by NTP (chrony, systemd-timesyncd)"
 	switch {
 	case off > clockWrong:

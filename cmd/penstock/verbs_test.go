@@ -105,7 +105,13 @@ func TestAPauseThatIsKilledIsFinishedWhilePaused(t *testing.T) {
 			require.NoError(t, err)
 			require.NoError(t, os.WriteFile(file, []byte(strings.Replace(string(text), "max_age: 200ms", "max_age: 1h", 1)), 0o600))
 			died := make(chan bool, 1)
-			go func() { died <- killedAt(t, step+":1", "run", file, "--data", data, "--admin", address) }()
+			go func() {
+				cmd := exec.CommandContext(t.Context(), os.Args[0], "run", file, "--data", data, "--admin", address) //nolint:gosec // this very binary
+				cmd.Env = append(os.Environ(), "PENSTOCK_TEST_DIE_AT="+step+":1")
+				_ = cmd.Run() // what became of it its state says
+				status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus)
+				died <- ok && status.Signaled() && status.Signal() == syscall.SIGKILL
+			}()
 			read := regexp.MustCompile(`penstock_get_records_records_total\{pipeline="p"\} 100\n`)
 			require.Eventually(t, func() bool {
 				_, figures := get(t, address, "/metrics")

@@ -32,7 +32,8 @@ func (f *fleet) standing(state string) (out []struct {
 	Shard, Owner, Checkpoint, Problem string
 	Totals                            struct{ Written int }
 	PausedAt                          string `json:"paused_at"`
-}) {
+},
+) {
 	f.t.Helper()
 	cmd := f.command("--json", "pipelines", "describe", "p", "--state", state)
 	text, err := cmd.Output()
