@@ -185,7 +185,8 @@ func (a *app) hosting(ctx context.Context, c runConfig, files []string, f func(h
 // runPipelines runs the pipelines of files.
 func (a *app) runPipelines(ctx context.Context, c runConfig, files []string) error {
 	c.opts.Stdin = a.in
-	state, closing, err := c.state.open(ctx)
+	var log *slog.Logger
+	state, closing, err := c.state.open(ctx, warnAway(func() *slog.Logger { return log }))
 	defer closing()
 	if err != nil {
 		return err
@@ -198,6 +199,7 @@ func (a *app) runPipelines(ctx context.Context, c runConfig, files []string) err
 		defer remove()
 	}
 	err = a.hosting(ctx, c, files, func(h *host, specs []*pipelines.Spec) error {
+		log = h.log
 		u := newRunner(h.node, h.registry, h.metrics, h.log, c.opts, h.progress)
 		defer func() { a.result = u.sum }()
 		return u.run(ctx, specs, c.watch, h.admin)

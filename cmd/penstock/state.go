@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -34,8 +36,26 @@ func (c *stateConfig) flags(f *pflag.FlagSet) {
 	f.DurationVar(&c.failover, "failover", 10*time.Second, "how long a worker stands still until others take over, with --state")
 }
 
+// away is told that the state cannot be reached and is asked again. May be nil.
+type away func(attempt int, wait time.Duration, err error)
+
+// warnAway warns of it, every few seconds.
+func warnAway(log func() *slog.Logger) away {
+	const often = 5 * time.Second
+	var mu sync.Mutex // guards last
+	var last time.Time
+	return func(_ int, _ time.Duration, err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if time.Since(last) >= often {
+			last = time.Now()
+			log().Warn("the state that workers share cannot be reached, trying again", "error", err)
+		}
+	}
+}
+
 // open returns the state; nil where there is none. close ends its connections.
-func (c *stateConfig) open(ctx context.Context) (st *pipelines.State, closing func(), err error) {
+func (c *stateConfig) open(ctx context.Context, told away) (st *pipelines.State, closing func(), err error) {
 	closing = func() {}
 	where := c.url
 	if where == "" {
@@ -58,40 +78,37 @@ func (c *stateConfig) open(ctx context.Context) (st *pipelines.State, closing fu
 			return nil, closing, usage(fmt.Errorf("--state %s: want a URL of scheme and host only", u.Redacted()))
 		}
 		st.Server = &kinesis.Config{Endpoint: u.Scheme + "://" + u.Host}
-		st.Store, st.Names, err = serverState(ctx, st.Server.Endpoint)
+		st.Store, st.Names, err = serverState(ctx, st.Server.Endpoint, told)
 	case "postgres", "postgresql":
-		st.Store, closing, err = databaseState(ctx, where)
-		st.Names = func(ctx context.Context) ([]string, error) { return namesIn(ctx, st.Store) }
+		st.Store, closing, err = databaseState(ctx, where, told)
+		st.Names = func(ctx context.Context) ([]string, error) {
+			store, err := st.Store(ctx, "")
+			if err != nil {
+				return nil, err
+			}
+			return connectors.ListPipelines(ctx, store)
+		}
 	case "dynamodb":
 		st.EachLease = true // KCL's workers look at nothing else
-		st.Store, err = tableState(ctx, u)
-		st.Names = func(ctx context.Context) ([]string, error) { return namesIn(ctx, st.Store) }
+		st.Store, st.Names, err = tableState(ctx, u, told)
 	default:
 		err = usage(fmt.Errorf("--state: %q is none of http, https, postgres and dynamodb", u.Scheme))
 	}
 	return st, closing, err
 }
 
-// namesIn names the pipelines of a store that has those of all.
-func namesIn(ctx context.Context, open func(context.Context, string) (lease.Store, error)) ([]string, error) {
-	store, err := open(ctx, "")
-	if err != nil {
-		return nil, err
-	}
-	return connectors.ListPipelines(ctx, store)
-}
-
-func serverState(ctx context.Context, endpoint string) (func(context.Context, string) (lease.Store, error), func(context.Context) ([]string, error), error) {
+func serverState(ctx context.Context, endpoint string, told away) (func(context.Context, string) (lease.Store, error), func(context.Context) ([]string, error), error) {
 	cfg, err := controlapi.FindConfig(ctx, endpoint)
 	if err != nil {
 		return nil, nil, err
 	}
+	cfg.Unreachable = told
 	return func(_ context.Context, pipeline string) (lease.Store, error) {
 		return controlapi.NewClient(cfg, pipeline), nil
 	}, controlapi.NewClient(cfg, "").Pipelines, nil
 }
 
-func databaseState(ctx context.Context, where string) (func(context.Context, string) (lease.Store, error), func(), error) {
+func databaseState(ctx context.Context, where string, told away) (func(context.Context, string) (lease.Store, error), func(), error) {
 	cfg, err := pgxpool.ParseConfig(where)
 	if err != nil {
 		return nil, func() {}, usage(errors.New("--state: it cannot be read as the URL of a database")) // it may have a password
@@ -102,7 +119,7 @@ func databaseState(ctx context.Context, where string) (func(context.Context, str
 		return nil, func() {}, err
 	}
 	open := func(ctx context.Context, _ string) (lease.Store, error) {
-		return postgres.Open(ctx, postgres.Config{Pool: pool})
+		return postgres.Open(ctx, postgres.Config{Pool: pool, Unreachable: told})
 	}
 	return open, pool.Close, nil
 }

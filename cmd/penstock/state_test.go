@@ -33,7 +33,7 @@ func TestStatesThatAreNone(t *testing.T) {
 		"dynamodb://table?endpoint=dynamodb://h": `endpoint: want a URL such as`,
 	} {
 		c := stateConfig{url: where, failover: time.Second}
-		_, _, err := c.open(t.Context())
+		_, _, err := c.open(t.Context(), nil)
 		require.ErrorContains(t, err, want, where)
 	}
 }
@@ -55,7 +55,7 @@ func TestATableThatMayNotBeUsed(t *testing.T) {
 	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
 	open := func() error {
 		c := stateConfig{url: "dynamodb://table?endpoint=" + refuses.URL, failover: time.Second}
-		st, _, err := c.open(t.Context())
+		st, _, err := c.open(t.Context(), nil)
 		require.NoError(t, err)
 		require.True(t, st.EachLease)
 		_, err = st.Store(t.Context(), "p")

@@ -24,27 +24,27 @@ var tableName = regexp.MustCompile(`^[a-zA-Z0-9_.-]{3,240}$`)
 const tableTime = 30 * time.Second
 
 // tableState has the state in tables of DynamoDB: dynamodb://TABLE?region=...&endpoint=...
-func tableState(ctx context.Context, u *url.URL) (func(context.Context, string) (lease.Store, error), error) {
+func tableState(ctx context.Context, u *url.URL, told away) (open func(context.Context, string) (lease.Store, error), names func(context.Context) ([]string, error), err error) {
 	const want = "want dynamodb://TABLE[?region=...&endpoint=...]"
 	if !tableName.MatchString(u.Host) || u.User != nil || u.Path != "" && u.Path != "/" || u.Fragment != "" {
-		return nil, usage(fmt.Errorf("--state: %q is not the name of a table: %s", u.Host+u.Path, want))
+		return nil, nil, usage(fmt.Errorf("--state: %q is not the name of a table: %s", u.Host+u.Path, want))
 	}
 	said := u.Query()
 	for name, values := range said {
 		if name != "region" && name != "endpoint" || len(values) != 1 || values[0] == "" {
-			return nil, usage(fmt.Errorf("--state: %s=%s: %s", name, said.Get(name), want))
+			return nil, nil, usage(fmt.Errorf("--state: %s=%s: %s", name, said.Get(name), want))
 		}
 	}
 	endpoint := said.Get("endpoint")
 	if err := awsclient.ValidateEndpoint(endpoint, "http://127.0.0.1:8000"); err != nil {
-		return nil, usage(fmt.Errorf("--state: %w", err))
+		return nil, nil, usage(fmt.Errorf("--state: %w", err))
 	}
 	found, err := awsclient.Identity{}.Load(ctx, said.Get("region"), endpoint)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if found.Region == "" {
-		return nil, usage(errors.New("--state: which region is the table in? Add ?region=..., or set AWS_REGION"))
+		return nil, nil, usage(errors.New("--state: which region is the table in? Add ?region=..., or set AWS_REGION"))
 	}
 	client := awsdynamodb.NewFromConfig(found, func(o *awsdynamodb.Options) {
 		o.Retryer = aws.NopRetryer{}
@@ -55,7 +55,18 @@ func tableState(ctx context.Context, u *url.URL) (func(context.Context, string) 
 			o.BaseEndpoint = &endpoint
 		}
 	})
-	return func(ctx context.Context, pipeline string) (lease.Store, error) {
-		return dynamodb.Open(ctx, dynamodb.Config{Client: client, Table: u.Host, Pipeline: pipeline})
-	}, nil
+	cfg := dynamodb.Config{Client: client, Table: u.Host, Unreachable: told}
+	open = func(ctx context.Context, pipeline string) (lease.Store, error) {
+		cfg := cfg
+		cfg.Pipeline = pipeline
+		return dynamodb.Open(ctx, cfg)
+	}
+	names = func(ctx context.Context) ([]string, error) {
+		name, err := dynamodb.Pipeline(ctx, cfg)
+		if name == "" || err != nil {
+			return nil, err
+		}
+		return []string{name}, nil
+	}
+	return open, names, nil
 }

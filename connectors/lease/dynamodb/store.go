@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/penstock/penstock/connectors"
+	"github.com/penstock/penstock/connectors/internal/awserr"
 	"github.com/penstock/penstock/connectors/lease"
 	"github.com/penstock/penstock/core"
 	"github.com/penstock/penstock/core/control"
@@ -52,13 +53,7 @@ var (
 // Open makes the tables that are not there. One that has the rows of another pipeline is refused. While DynamoDB cannot be
 // reached it waits.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
-	s := &Store{
-		client: cfg.Client, leases: cfg.Table, others: cfg.Table + beside, pipeline: cfg.Pipeline, unreachable: cfg.Unreachable,
-		seen: map[string]shardItem{},
-	}
-	if s.unreachable == nil {
-		s.unreachable = func(int, time.Duration, error) {}
-	}
+	s := newStore(cfg)
 	if _, err := s.client.Options().Credentials.Retrieve(ctx); err != nil {
 		return nil, fmt.Errorf("state in table %s: no credentials: give the AWS SDK some (environment, profile, role): %w", cfg.Table, err)
 	}
@@ -68,9 +63,31 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	return s, s.claim(ctx)
 }
 
+// Pipeline names the pipeline that has the table; empty: none yet. It makes no table.
+func Pipeline(ctx context.Context, cfg Config) (string, error) {
+	r, _, err := newStore(cfg).Get(ctx, whose)
+	if awserr.Code(err) == codeNotFound {
+		return "", nil
+	}
+	return string(r.Value), err
+}
+
+func newStore(cfg Config) *Store {
+	s := &Store{
+		client: cfg.Client, leases: cfg.Table, others: cfg.Table + beside, pipeline: cfg.Pipeline, unreachable: cfg.Unreachable,
+		seen: map[string]shardItem{},
+	}
+	if s.unreachable == nil {
+		s.unreachable = func(int, time.Duration, error) {}
+	}
+	return s
+}
+
+// whose is the key of the row that has the pipeline's name.
+const whose = "pipeline"
+
 // claim makes the tables the pipeline's. Two pipelines would move the same checkpoints.
 func (s *Store) claim(ctx context.Context) error {
-	const whose = "pipeline"
 	for {
 		r, ok, err := s.Get(ctx, whose)
 		switch {

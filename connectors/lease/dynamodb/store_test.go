@@ -54,6 +54,19 @@ func (s *server) openTable(name string) (*dynamodb.Store, error) {
 	return dynamodb.Open(s.t.Context(), dynamodb.Config{Client: s.Client, Table: name, Pipeline: "p"})
 }
 
+func TestATableSaysWhosePipelineItHas(t *testing.T) {
+	s := newServer(t)
+	name := func() string {
+		name, err := dynamodb.Pipeline(t.Context(), dynamodb.Config{Client: s.Client, Table: s.table()})
+		require.NoError(t, err)
+		return name
+	}
+	require.Empty(t, name())
+	s.n--
+	s.open()
+	require.Equal(t, "p", name())
+}
+
 // kcl puts an item of the lease table as KCL has it.
 func (s *server) kcl(attributes map[string]any) {
 	s.t.Helper()
