@@ -26,7 +26,7 @@ import (
 type Config struct {
 	Client   *dynamodb.Client // that tries once: what is tried again is the store's matter
 	Table    string           // KCL's lease table of the application; it and the one beside it are made if they are not there
-	Pipeline string           // whose rows they are: a table has one
+	Pipeline string           // whose rows they are: a table has one. Empty: to list it
 	// Unreachable is told of each try that failed and will be made again. May be nil.
 	Unreachable func(attempt int, wait time.Duration, err error)
 }
@@ -64,6 +64,9 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	}
 	if err := s.makeTables(ctx); err != nil {
 		return nil, err
+	}
+	if cfg.Pipeline == "" { // who asks whose they are
+		return s, nil
 	}
 	return s, s.claim(ctx)
 }

@@ -289,6 +289,13 @@ func TestWhatDoesNotFitIsSaid(t *testing.T) {
 	require.ErrorContains(t, err, "has the leases of pipeline p")
 	_, err = s.openTable(s.table())
 	require.NoError(t, err)
+	_, err = put(t, store, "pipelines/p/state", 0, map[string]string{"incarnation": "1"})
+	require.NoError(t, err)
+	lister, err := dynamodb.Open(t.Context(), dynamodb.Config{Client: s.Client, Table: s.table()})
+	require.NoError(t, err)
+	names, err := connectors.ListPipelines(t.Context(), lister)
+	require.NoError(t, err)
+	require.Equal(t, []string{"p"}, names)
 	key, hash := aws.String("id"), types.KeyTypeHash
 	_, err = s.CreateTable(t.Context(), &awsdynamodb.CreateTableInput{
 		TableName: aws.String("strange"), BillingMode: types.BillingModePayPerRequest,
