@@ -182,7 +182,9 @@ func (s *Store) write(c *change, p rowPart, value []byte, version int64) error {
 	switch {
 	case value == nil && !was.there:
 	case value == nil && !p.lease: // KCL's checkpoint stays
-		c.progress, c.at = &moved{}, was.at
+		if c.progress == nil && was.progress.of == p.of { // else it is another incarnation's by now
+			c.progress, c.at = &moved{}, was.at
+		}
 	case p.lease:
 		var st lease.State
 		if value != nil {
