@@ -30,8 +30,8 @@ type writer struct {
 func (w *writer) copy(ctx context.Context, into string, columns []copybinary.Column) error {
 	return w.apply(ctx, 0, w.rows.Len(), func(ctx context.Context, tx pgx.Tx, lo, hi int64) (bad int64, err error) {
 		in := newCopyReader(ctx, w, tx.Conn().TypeMap(), columns, lo, hi)
-		defer in.close()
 		_, err = tx.Conn().PgConn().CopyFrom(ctx, in, "COPY "+into+" ("+list(quotedNames(columns))+") FROM STDIN (FORMAT binary)")
+		in.Close() // before what it noted is looked at
 		if in.err != nil {
 			return 0, in.err
 		}
