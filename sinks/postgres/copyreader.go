@@ -34,6 +34,7 @@ type copyReader struct {
 	rec     arrow.Record // the part's rows with what goes beside them; nil where the part is used up
 	encoder *copybinary.Encoder
 	row     int
+	mine    func(row int) bool // of the part's batch; nil: all
 
 	buf     []byte
 	read    int
@@ -115,7 +116,7 @@ func (r *copyReader) fill() error {
 
 // append appends one row, or notes why it is not sent.
 func (r *copyReader) append() error {
-	if r.w.Skips(r.part.Batch, r.row) {
+	if r.mine != nil && !r.mine(r.row) || r.w.Skips(r.part.Batch, r.row) {
 		r.left = append(r.left, r.sent)
 		return nil
 	}
@@ -166,6 +167,9 @@ func (r *copyReader) at(n int64) int64 {
 // begin takes up a part.
 func (r *copyReader) begin(p hold.Part) error {
 	r.part, r.row = p, p.From
+	if r.w.mine != nil {
+		r.mine = r.w.mine(p.Batch)
+	}
 	r.rec = r.beside()
 	schema := r.rec.Schema()
 	r.rescued, r.keys = -1, r.keys[:0]
