@@ -104,6 +104,9 @@ endif
 ifeq ($(filter-out kcl-handover,$(CAMPAIGN)),)
 	REQUIRE_INTEGRATION=1 PENSTOCK_HANDOVERS=10 PENSTOCK_LEASE_MINUTES=10 $(GO) test -count=1 -timeout 3h -v -run 'TestKCLHandsOver|TestWhatLeasesCost' ./integration/clients
 endif
+ifeq ($(filter-out warehouse,$(CAMPAIGN)),)
+	REQUIRE_INTEGRATION=1 PENSTOCK_KILLS=1200 PENSTOCK_EVENTS=10000000 $(GO) test -count=1 -timeout 6h -v -run TestTablesAreWhatWasPut ./integration/warehouse | grep -v 'server: '
+endif
 ifeq ($(filter-out clients,$(CAMPAIGN)),)
 	REQUIRE_INTEGRATION=1 PENSTOCK_CLIENT_RECORDS=10000 $(GO) test -count=1 -timeout 60m -parallel 8 -v ./integration/clients
 endif

@@ -199,8 +199,8 @@ func WithSteps(ctx context.Context, f func(step string)) context.Context {
 }
 
 // Step announces that a step between the close of a flush and the move of its checkpoints is reached: flush-closed,
-// plan-committed, dead-letters-put, outputs-written, manifest-written, published, done. It does nothing unless the
-// context came from WithSteps.
+// plan-committed, dead-letters-put, decided, written, outputs-written, manifest-written, published, done. It does nothing
+// unless the context came from WithSteps.
 func Step(ctx context.Context, step string) {
 	if f, ok := ctx.Value(stepKey{}).(func(string)); ok {
 		f(step)

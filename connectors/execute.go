@@ -72,6 +72,7 @@ func (w *Worker) carryOut(ctx context.Context, plan Plan, st Staging, letters []
 			return nil, errDone
 		}
 		plan = decided
+		Step(ctx, "decided")
 		return decided.Rejects, w.putRejects(ctx, decided)
 	}
 	if plan.Decided {

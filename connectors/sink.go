@@ -154,6 +154,18 @@ type Previewer interface {
 	Preview(f Flush, b core.Batch, v *Verdicts) (map[string]int64, error)
 }
 
+// Former is the optional capability of a sink whose destination has a form, such as the columns of a table.
+type Former interface {
+	// Changes are what the destination needs so that rows of a schema go in. It changes nothing.
+	Changes(ctx context.Context, schema *arrow.Schema) ([]Change, error)
+}
+
+// Change is one of a destination's form.
+type Change struct {
+	Statement string `json:"statement"` // in the destination's own language
+	Made      bool   `json:"made"`      // by the sink, with the first rows that need it; otherwise it waits until somebody made it
+}
+
 // Sweeper is the optional capability of a sink whose destination keeps what was staged by a worker that died.
 type Sweeper interface {
 	// Sweep removes what the pipeline staged before a time, and never published.

@@ -6,6 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
+
+	"github.com/apache/arrow/go/v17/arrow"
 
 	"github.com/penstock/penstock/connectors"
 	"github.com/penstock/penstock/core"
@@ -24,6 +27,8 @@ type DryRun struct {
 	Schema      []DryColumn             `json:"schema"` // that the records are decoded into
 	Steps       []DryStep               `json:"steps"`
 	Prefixes    map[string]int64        `json:"prefixes,omitempty"` // rows by the prefix they would stand under
+	Changes     []connectors.Change     `json:"changes,omitempty"`  // of the destination's form, so that it holds these rows
+	Unasked     string                  `json:"unasked,omitempty"`  // why the destination did not say which form it has
 	DeadLetters []connectors.DeadLetter `json:"dead_letters"`
 	Advice      string                  `json:"advice,omitempty"` // the decoder's, on the first records
 	Absent      []connectors.Absent     `json:"absent,omitempty"` // columns that the pipeline names, and none of the records has
@@ -75,16 +80,28 @@ func (r *Registry) DryRun(ctx context.Context, s *Spec, source connectors.Source
 		out.Schema = append(out.Schema, DryColumn{f.Name, f.Type.String()})
 	}
 	out.Advice, out.Absent = trial.Advice(), trial.Absent()
+	var last *arrow.Schema // of what the sink is given
 	for _, b := range batches {
-		if err := out.add(ctx, trial, b); err != nil {
+		if last, err = out.add(ctx, trial, b); err != nil {
 			return nil, fmt.Errorf("pipeline %s: %w", s.Name, s.Conceal(err))
+		}
+	}
+	if f, ok := p.Sink.(connectors.Former); ok && last != nil {
+		ctx, cancel := context.WithTimeout(ctx, askTime)
+		defer cancel()
+		var away error
+		if out.Changes, away = f.Changes(ctx, last); away != nil {
+			out.Unasked = s.Conceal(away).Error()
 		}
 	}
 	return out, nil
 }
 
-// add runs one batch through and adds what comes of it.
-func (d *DryRun) add(ctx context.Context, trial *connectors.Trial, raw core.Batch) error {
+// askTime is how long the destination may take to say which form it has: what it does not say is no reason to show nothing.
+const askTime = 10 * time.Second
+
+// add runs one batch through and adds what comes of it. It returns the schema of the rows at the end.
+func (d *DryRun) add(ctx context.Context, trial *connectors.Trial, raw core.Batch) (last *arrow.Schema, err error) {
 	var errs []error
 	at := 0
 	letters, err := trial.Run(ctx, raw, func(s connectors.TrialStep) {
@@ -92,6 +109,7 @@ func (d *DryRun) add(ctx context.Context, trial *connectors.Trial, raw core.Batc
 			d.Steps = append(d.Steps, DryStep{Stage: s.Stage})
 		}
 		errs = append(errs, d.Steps[at].add(s))
+		last = s.Rows.Rows.Schema()
 		at++
 		for prefix, rows := range s.Outputs {
 			if d.Prefixes == nil {
@@ -102,7 +120,7 @@ func (d *DryRun) add(ctx context.Context, trial *connectors.Trial, raw core.Batc
 	})
 	d.Records += raw.Records
 	d.DeadLetters = append(d.DeadLetters, letters...)
-	return errors.Join(append(errs, err)...)
+	return last, errors.Join(append(errs, err)...)
 }
 
 func (d *DryStep) add(s connectors.TrialStep) error {

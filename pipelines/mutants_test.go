@@ -74,7 +74,7 @@ func mutants(t testing.TB, text string) []mutant {
 // freely reports whether the user names the keys beside a setting: columns, say.
 func freely(path string) bool {
 	parent := path[:max(strings.LastIndex(path, "."), 0)]
-	for _, end := range []string{"schema", "schema.g", "compute", "rename", "cast", "partition_keys", "json"} {
+	for _, end := range []string{"schema", "schema.g", "compute", "rename", "cast", "partition_keys", "tables", "json"} {
 		if strings.HasSuffix(parent, end) {
 			return true
 		}

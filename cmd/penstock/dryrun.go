@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -29,7 +30,8 @@ func (a *app) dryRun() *cobra.Command {
 		Short: "Show what a pipeline makes of a few records, stage by stage, and write nothing",
 		Long: `Read a few records of the pipeline's source, from its start on, or of a file, and show the rows after decoding and after
 each stage, the schema that was inferred, the prefixes at the destination and the dead letters. Nothing is written, no
-checkpoint moves, and the destination is not asked.`,
+checkpoint moves. A destination that has a form, such as a table, is asked for it, and what it lacks for these rows is shown
+as the statements that would be made.`,
 		Example:           "  penstock dry-run clicks-archive.yaml --records 5\n  penstock dry-run clicks-archive.yaml --from samples.ndjson",
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: yamlFiles,
@@ -116,6 +118,7 @@ func (a *app) printDryRun(d *pipelines.DryRun) {
 	for _, prefix := range slices.Sorted(maps.Keys(d.Prefixes)) {
 		a.printf("  rows=%d under %q\n", d.Prefixes[prefix], prefix)
 	}
+	a.printChanges(d)
 	if d.Advice != "" {
 		a.printf("\nwarning: %s\n", plainText(d.Advice))
 	}
@@ -127,5 +130,23 @@ func (a *app) printDryRun(d *pipelines.DryRun) {
 	}
 	for _, l := range d.DeadLetters {
 		a.printf("  %s %s %d %s %s: %s\n", l.Shard, l.Seq, l.Ord, l.Stage, l.Code, plainText(l.Reason))
+	}
+}
+
+func (a *app) printChanges(d *pipelines.DryRun) {
+	for _, made := range []bool{true, false} {
+		head := "\nthe destination would be changed with the first rows\n"
+		if !made {
+			head = "\nthe destination lacks what these rows need; the pipeline would wait until somebody has run\n"
+		}
+		for _, c := range d.Changes {
+			if c.Made == made {
+				a.printf("%s  %s;\n", head, plainText(strings.NewReplacer("\n\t", " ", "\n", " ").Replace(c.Statement)))
+				head = ""
+			}
+		}
+	}
+	if d.Unasked != "" {
+		a.printf("\nthe destination was not asked what it lacks: %s\n", plainText(d.Unasked))
 	}
 }

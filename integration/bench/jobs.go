@@ -36,6 +36,9 @@ func runJob(ctx context.Context, name, dir string) (figures, error) {
 		return figures{}, err
 	}
 	f := figures{Bytes: int64(len(text)), Records: int64(len(lines(text)) - 1)}
+	if job, ok := strings.CutPrefix(name, "warehouse/"); ok {
+		return warehouseJob(ctx, f, job, text, dir, work)
+	}
 	switch name {
 	case "decode":
 		return measure(f, func() error { return decode(ctx, text, nil) })

@@ -28,7 +28,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	size := flags.Int64("mb", 200, "megabytes of JSON that every job reads")
 	rounds := flags.Int("rounds", 3, "how often each job runs, in turns with the others")
 	dir := flags.String("dir", "", "folder to work in; a temporary one without it. Its disk is what is measured")
-	only := flags.String("only", "", "append, stages, peers, api or workers; everything without it")
+	only := flags.String("only", "", "append, stages, peers, warehouse, api or workers; everything without it")
 	job := flags.String("job", "", "run one job in this process and print its figures: for the bench itself")
 	endpoint := flags.String("endpoint", "", "with -job api/{records of a call}/{bytes of a record}/{connections}: the server; AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are its key")
 	profile := flags.String("profile", "", "with -job: write a CPU profile there")
@@ -105,7 +105,7 @@ func (b *bench) run(ctx context.Context, only string, out io.Writer) error {
 	for _, part := range []struct {
 		name string
 		run  func(context.Context, io.Writer) error
-	}{{"append", b.append}, {"stages", b.stages}, {"peers", b.peers}, {"api", b.api}, {"workers", b.workers}} {
+	}{{"append", b.append}, {"stages", b.stages}, {"peers", b.peers}, {"warehouse", b.warehouse}, {"api", b.api}, {"workers", b.workers}} {
 		if only != "" && only != part.name {
 			continue
 		}

@@ -3,6 +3,7 @@ package postgres
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -29,14 +30,34 @@ const (
 
 // Config is `sink: {postgres: ...}`.
 type Config struct {
-	URL        core.Secret `yaml:"url" json:"url" jsonschema:"required,description=URL or keywords of the database as psql takes them; what is left out comes from the PG* variables\\, the service and the password file. Behind pgbouncer in transaction mode nothing more is needed."`
-	Table      string      `yaml:"table" json:"table" jsonschema:"required,description=The table\\, such as public.orders."`
-	Mode       string      `yaml:"mode" json:"mode,omitempty" jsonschema:"enum=append,enum=upsert,description=append (default): every row is a new one. upsert: a row takes the place of the one with its key."`
-	Key        []string    `yaml:"key" json:"key,omitempty" jsonschema:"description=With upsert: the columns that tell rows apart; the table has a unique index of them."`
-	OrderBy    string      `yaml:"order_by" json:"order_by,omitempty" jsonschema:"description=With upsert: the column whose greatest value is the newest row. Needed where the key is not a function of the partition key."`
-	DeleteWhen string      `yaml:"delete_when" json:"delete_when,omitempty" jsonschema:"description=With upsert: the boolean column that is true where a row deletes the one with its key. The table need not have it."`
-	Evolve     string      `yaml:"evolve" json:"evolve,omitempty" jsonschema:"enum=none,enum=add,enum=widen,description=none (default): the table stays as it is. add: it and its columns are made where they are not there. widen: columns become wider types too."`
-	Ledger     string      `yaml:"ledger" json:"ledger,omitempty" jsonschema:"description=The schema that has the tables of checkpoints and plans. Default: _penstock."`
+	URL        core.Secret      `yaml:"url" json:"url" jsonschema:"required,description=URL or keywords of the database as psql takes them; what is left out comes from the PG* variables\\, the service and the password file. Behind pgbouncer in transaction mode nothing more is needed."`
+	Table      string           `yaml:"table" json:"table,omitempty" jsonschema:"description=The table\\, such as public.orders."`
+	Mode       string           `yaml:"mode" json:"mode,omitempty" jsonschema:"enum=append,enum=upsert,description=append (default): every row is a new one. upsert: a row takes the place of the one with its key."`
+	Key        []string         `yaml:"key" json:"key,omitempty" jsonschema:"description=With upsert: the columns that tell rows apart; the table has a unique index of them."`
+	OrderBy    string           `yaml:"order_by" json:"order_by,omitempty" jsonschema:"description=With upsert: the column whose greatest value is the newest row. Needed where the key is not a function of the partition key."`
+	DeleteWhen string           `yaml:"delete_when" json:"delete_when,omitempty" jsonschema:"description=With upsert: the boolean column that is true where a row deletes the one with its key. The table need not have it."`
+	Route      string           `yaml:"route" json:"route,omitempty" jsonschema:"description=Instead of table: the column whose value says which of tables a row goes to\\, such as one that a compute stage makes. No table needs to have it."`
+	Tables     map[string]Table `yaml:"tables" json:"tables,omitempty" jsonschema:"description=With route: the table of each value. Of a row\\, a table needs the columns that any of its rows has."`
+	Evolve     string           `yaml:"evolve" json:"evolve,omitempty" jsonschema:"enum=none,enum=add,enum=widen,description=none (default): the table stays as it is. add: it and its columns are made where they are not there. widen: columns become wider types too."`
+	Ledger     string           `yaml:"ledger" json:"ledger,omitempty" jsonschema:"description=The schema that has the tables of checkpoints and plans. Default: _penstock."`
+}
+
+// Table is one of those that a route leads to.
+type Table struct {
+	Table      string   `yaml:"table" json:"table" jsonschema:"required,description=The table\\, such as public.orders."`
+	Mode       string   `yaml:"mode" json:"mode,omitempty" jsonschema:"enum=append,enum=upsert,description=As without a route."`
+	Key        []string `yaml:"key" json:"key,omitempty" jsonschema:"description=As without a route."`
+	OrderBy    string   `yaml:"order_by" json:"order_by,omitempty" jsonschema:"description=As without a route."`
+	DeleteWhen string   `yaml:"delete_when" json:"delete_when,omitempty" jsonschema:"description=As without a route."`
+}
+
+// maxTables bounds those of a route: each reads through all rows of a flush.
+const maxTables = 100
+
+// to is the configuration of a table that a route leads to, as if it were the only one.
+func (c Config) to(t Table) Config {
+	c.Table, c.Mode, c.Key, c.OrderBy, c.DeleteWhen, c.Tables = t.Table, t.Mode, t.Key, t.OrderBy, t.DeleteWhen, nil
+	return c.withDefaults()
 }
 
 var plainName = regexp.MustCompile(`^[^\x00."]{1,63}(\.[^\x00."]{1,63})?$`)
@@ -64,17 +85,51 @@ func (c Config) Validate() error {
 	if _, err := c.pool(); err != nil {
 		bad("url: %s", problem(err))
 	}
-	if !plainName.MatchString(c.Table) {
-		bad("table: want a name such as orders or public.orders, not %q", c.Table)
-	}
 	if strings.Contains(c.Ledger, ".") || !plainName.MatchString(c.Ledger) {
 		bad("ledger: want the name of a schema, not %q", c.Ledger)
 	}
-	if !slices.Contains([]string{modeAppend, modeUpsert}, c.Mode) {
-		bad("mode: want append or upsert, not %q", c.Mode)
-	}
 	if !slices.Contains([]string{evolveNone, evolveAdd, evolveWiden}, c.Evolve) {
 		bad("evolve: want none, add or widen, not %q", c.Evolve)
+	}
+	if c.Route == "" && len(c.Tables) == 0 {
+		return errors.Join(append(errs, c.validateTable())...)
+	}
+	return errors.Join(append(errs, c.validateRoute())...)
+}
+
+// validateRoute checks the tables of a route.
+func (c Config) validateRoute() error {
+	switch {
+	case c.Route == "" || len(c.Tables) == 0:
+		return fmt.Errorf("route: name the column that says which table a row goes to, and the tables of its values under tables: %w", core.ErrInvalid)
+	case c.Table != "" || c.Mode == modeUpsert || len(c.Key) > 0 || c.OrderBy != "" || c.DeleteWhen != "":
+		return fmt.Errorf("route: with it, table, mode, key, order_by and delete_when stand under tables, for each: %w", core.ErrInvalid)
+	case len(c.Tables) > maxTables:
+		return fmt.Errorf("tables: at most %d, not %d: %w", maxTables, len(c.Tables), core.ErrInvalid)
+	}
+	var errs []error
+	values := map[string]string{}
+	for _, value := range slices.Sorted(maps.Keys(c.Tables)) {
+		t := c.to(c.Tables[value])
+		if err := t.validateTable(); err != nil {
+			errs = append(errs, fmt.Errorf("tables: %s: %w", value, err))
+		}
+		if other, twice := values[t.Table]; twice {
+			errs = append(errs, fmt.Errorf("tables: %s and %s are the same table: make one value of them in a stage: %w", other, value, core.ErrInvalid))
+		}
+		values[t.Table] = value
+	}
+	return errors.Join(errs...)
+}
+
+// validateTable checks what belongs to one table.
+func (c Config) validateTable() error {
+	var errs []error
+	if !plainName.MatchString(c.Table) {
+		errs = append(errs, fmt.Errorf("table: want a name such as orders or public.orders, not %q: %w", c.Table, core.ErrInvalid))
+	}
+	if !slices.Contains([]string{modeAppend, modeUpsert}, c.Mode) {
+		errs = append(errs, fmt.Errorf("mode: want append or upsert, not %q: %w", c.Mode, core.ErrInvalid))
 	}
 	return errors.Join(append(errs, c.validateKey())...)
 }
@@ -127,12 +182,21 @@ func problem(err error) string {
 // Columns are those whose types matter to the sink.
 func (c Config) Columns() []string {
 	out := slices.Clone(c.Key)
-	for _, name := range []string{c.OrderBy, c.DeleteWhen} {
+	for _, name := range []string{c.OrderBy, c.DeleteWhen, c.Route} {
 		if name != "" {
 			out = append(out, name)
 		}
 	}
-	return out
+	for _, value := range slices.Sorted(maps.Keys(c.Tables)) {
+		out = append(out, c.to(c.Tables[value]).Columns()...)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// marks reports whether a column only says what is to be done with a row, so that no table needs it.
+func (c Config) marks(column string) bool {
+	return column != "" && (column == c.DeleteWhen || column == c.Route)
 }
 
 // ident is the quoted form of a name with parts.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"iter"
 	"slices"
+	"sync"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
@@ -17,18 +18,23 @@ import (
 	"github.com/penstock/penstock/sinks/internal/hold"
 )
 
-// copyReader is rows in the format of COPY, made as they are read, so that no more than a piece of them is in memory.
+// copyReader is rows in the format of COPY, made as they are read, so that no more than a piece of them is in memory. pgx
+// may read on for a moment when it has returned, for a connection that is gone: what the reader noted is looked at after Close.
 type copyReader struct {
+	mu     sync.Mutex // held by Read and Close
+	closed bool
+
 	w       *writer
 	types   *pgtype.Map
 	columns []copybinary.Column
 	next    func() (hold.Part, error, bool)
-	close   func()
+	stop    func()
 
 	part    hold.Part
 	rec     arrow.Record // the part's rows with what goes beside them; nil where the part is used up
 	encoder *copybinary.Encoder
 	row     int
+	mine    func(row int) bool // of the part's batch; nil: all
 
 	buf     []byte
 	read    int
@@ -43,12 +49,16 @@ type copyReader struct {
 
 func newCopyReader(ctx context.Context, w *writer, types *pgtype.Map, columns []copybinary.Column, lo, hi int64) *copyReader {
 	next, stop := iter.Pull2(w.rows.Between(ctx, lo, hi))
-	r := &copyReader{w: w, types: types, columns: columns, next: next, lo: lo, buf: []byte(copybinary.Header)}
-	r.close = func() {
-		r.drop()
-		stop()
-	}
-	return r
+	return &copyReader{w: w, types: types, columns: columns, next: next, stop: stop, lo: lo, buf: []byte(copybinary.Header)}
+}
+
+// Close ends the reading, and waits for a Read that is under way. It may be called more than once.
+func (r *copyReader) Close() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.closed = true
+	r.drop()
+	r.stop()
 }
 
 // pieceBytes are made at a time.
@@ -56,6 +66,11 @@ const pieceBytes = 256 << 10
 
 // Read gives the next bytes.
 func (r *copyReader) Read(p []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return 0, io.ErrClosedPipe
+	}
 	for r.read == len(r.buf) {
 		if r.ended {
 			return 0, io.EOF
@@ -101,7 +116,7 @@ func (r *copyReader) fill() error {
 
 // append appends one row, or notes why it is not sent.
 func (r *copyReader) append() error {
-	if r.w.Skips(r.part.Batch, r.row) {
+	if r.mine != nil && !r.mine(r.row) || r.w.Skips(r.part.Batch, r.row) {
 		r.left = append(r.left, r.sent)
 		return nil
 	}
@@ -152,6 +167,9 @@ func (r *copyReader) at(n int64) int64 {
 // begin takes up a part.
 func (r *copyReader) begin(p hold.Part) error {
 	r.part, r.row = p, p.From
+	if r.w.mine != nil {
+		r.mine = r.w.mine(p.Batch)
+	}
 	r.rec = r.beside()
 	schema := r.rec.Schema()
 	r.rescued, r.keys = -1, r.keys[:0]

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -84,10 +85,40 @@ func wider(c column, t arrow.DataType) string {
 	return ""
 }
 
+// Changes are the statements that the ledger and the table need, as they are now.
+func (s *Sink) Changes(ctx context.Context, schema *arrow.Schema) (out []connectors.Change, err error) {
+	if s.cfg.Route != "" {
+		return nil, errors.New("which columns each table of a route needs is known when rows come")
+	}
+	there, err := s.ledgerIsThere(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !there {
+		out = append(out, connectors.Change{Statement: s.ledgerSQL(), Made: true})
+	}
+	var t *table
+	err = pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+		t, err = s.look(ctx, tx)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	evolve := s.cfg.Evolve
+	if evolve == evolveNone { // what is missing has to be there all the same
+		evolve = evolveAdd
+	}
+	for _, sql := range s.changes(t, schema, evolve) {
+		out = append(out, connectors.Change{Statement: sql, Made: s.cfg.Evolve != evolveNone})
+	}
+	return out, nil
+}
+
 // changes are the statements that make the table hold rows of a schema, as far as evolve lets them.
-func (s *Sink) changes(t *table, schema *arrow.Schema) []string {
+func (s *Sink) changes(t *table, schema *arrow.Schema, evolve string) []string {
 	fields := slices.DeleteFunc(slices.Clone(core.VisibleFields(schema)), func(f arrow.Field) bool {
-		return f.Name == s.cfg.DeleteWhen && (t == nil || t.column(f.Name) == nil) || f.Type.ID() == arrow.NULL
+		return s.cfg.marks(f.Name) && (t == nil || t.column(f.Name) == nil) || f.Type.ID() == arrow.NULL
 	})
 	typ := func(f arrow.Field) string {
 		if f.Name == core.RescuedColumn {
@@ -96,7 +127,7 @@ func (s *Sink) changes(t *table, schema *arrow.Schema) []string {
 		return typeOf(f.Type)
 	}
 	switch {
-	case s.cfg.Evolve == evolveNone:
+	case evolve == evolveNone:
 		return nil
 	case t == nil:
 		return []string{s.create(fields, typ)}
@@ -106,7 +137,7 @@ func (s *Sink) changes(t *table, schema *arrow.Schema) []string {
 		c := t.column(f.Name)
 		if c == nil {
 			steps = append(steps, "ADD COLUMN "+quoted(f.Name)+" "+typ(f))
-		} else if to := wider(*c, f.Type); to != "" && s.cfg.Evolve == evolveWiden {
+		} else if to := wider(*c, f.Type); to != "" && evolve == evolveWiden {
 			steps = append(steps, "ALTER COLUMN "+quoted(f.Name)+" TYPE "+to+using(*c, to))
 		}
 	}
@@ -145,14 +176,14 @@ func (s *Sink) evolve(ctx context.Context, tx pgx.Tx, schema *arrow.Schema) (*ta
 	if err != nil {
 		return nil, err
 	}
-	if len(s.changes(t, schema)) > 0 {
+	if len(s.changes(t, schema, s.cfg.Evolve)) > 0 {
 		if err := lockName(ctx, tx, s.cfg.Table); err != nil { // another worker may be at it
 			return nil, err
 		}
 		if t, err = s.look(ctx, tx); err != nil {
 			return nil, err
 		}
-		for _, sql := range s.changes(t, schema) {
+		for _, sql := range s.changes(t, schema, s.cfg.Evolve) {
 			if _, err := tx.Exec(ctx, sql); err != nil {
 				return nil, fmt.Errorf("%s: %w", sql, err)
 			}

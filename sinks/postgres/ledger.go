@@ -33,12 +33,17 @@ func (s *Sink) ledgerIsThere(ctx context.Context) (found bool, err error) {
 	return found, err
 }
 
+// ledgerSQL makes the ledger.
+func (s *Sink) ledgerSQL() string {
+	return strings.ReplaceAll(makeLedger, "{schema}", quoted(s.cfg.Ledger))
+}
+
 // openLedger makes the ledger where it is not there, in a transaction of its own. Whoever may not make schemas has it made.
 func (s *Sink) openLedger(ctx context.Context) error {
 	if there, err := s.ledgerIsThere(ctx); err != nil || there {
 		return err
 	}
-	sql := strings.ReplaceAll(makeLedger, "{schema}", quoted(s.cfg.Ledger))
+	sql := s.ledgerSQL()
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		if err := lockName(ctx, tx, s.cfg.Ledger); err != nil {
 			return err

@@ -3,10 +3,13 @@ package postgres
 import (
 	"context"
 	"errors"
+	"fmt"
 
+	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/penstock/penstock/connectors"
+	"github.com/penstock/penstock/core"
 	"github.com/penstock/penstock/sinks/internal/hold"
 )
 
@@ -37,7 +40,7 @@ func (st *staging) try(ctx context.Context, p *connectors.Plan, decide connector
 		if err != nil || done {
 			return err
 		}
-		refused := hold.NewRefusals("table "+st.sink.cfg.Table, *p)
+		refused := hold.NewRefusals(st.sink.name(), *p)
 		if err := st.write(ctx, tx, refused); err != nil {
 			return err
 		}
@@ -53,20 +56,34 @@ func (st *staging) try(ctx context.Context, p *connectors.Plan, decide connector
 
 // write writes the rows but those that are refused, to which it adds.
 func (st *staging) write(ctx context.Context, tx pgx.Tx, refused *hold.Refusals) error {
-	if st.Rows.Len() == 0 {
-		return nil
+	for i, p := range st.parts {
+		if st.count(p) == 0 {
+			continue
+		}
+		w := &writer{Refusals: refused, cfg: p.to.cfg, tx: tx, rows: st.Rows, stage: fmt.Sprint(stageName, i)}
+		if st.sink.cfg.Route != "" {
+			w.mine = func(b core.Batch) func(int) bool {
+				route := st.route(b)
+				return func(row int) bool { return route(row) == p }
+			}
+		}
+		if err := w.write(ctx, p.to, st.Schema, p.needs(st.Schema)); err != nil {
+			return err
+		}
 	}
-	t, err := st.sink.evolve(ctx, tx, st.Schema)
-	if err != nil {
+	return nil
+}
+
+// write writes the rows of one table, which is made to hold them first, as far as that is allowed.
+func (w *writer) write(ctx context.Context, to *Sink, schema, needed *arrow.Schema) (err error) {
+	if w.table, err = to.evolve(ctx, w.tx, needed); err != nil {
 		return err
 	}
-	into, err := st.sink.into(t, st.Schema)
-	if err != nil {
+	if w.columns, err = to.into(w.table, schema, needed); err != nil {
 		return err
 	}
-	w := &writer{Refusals: refused, cfg: st.sink.cfg, tx: tx, rows: st.Rows, table: t, columns: into}
-	if st.sink.cfg.Mode == modeUpsert {
+	if w.cfg.Mode == modeUpsert {
 		return w.upsert(ctx)
 	}
-	return w.copy(ctx, t.name, into)
+	return w.copy(ctx, w.table.name, w.columns)
 }

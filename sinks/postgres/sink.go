@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -13,10 +14,12 @@ import (
 	"github.com/penstock/penstock/connectors"
 )
 
-// Sink loads a table. It is safe for concurrent use.
+// Sink loads a table, or those of a route. It is safe for concurrent use.
 type Sink struct {
-	cfg  Config
-	pool *pgxpool.Pool
+	cfg    Config
+	pool   *pgxpool.Pool
+	tables []*Sink // one of each table, in the order of their names; this one itself without a route
+	value  string  // of the route's column, that leads to this table
 }
 
 var (
@@ -25,6 +28,7 @@ var (
 	_ connectors.Adopter   = (*Sink)(nil)
 	_ connectors.Publisher = (*Sink)(nil)
 	_ connectors.Verifier  = (*Sink)(nil)
+	_ connectors.Former    = (*Sink)(nil)
 )
 
 // Open returns a sink over a table. Connections are made when they are needed.
@@ -41,7 +45,23 @@ func Open(ctx context.Context, cfg Config) (*Sink, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Sink{cfg, pool}, nil
+	s := &Sink{cfg: cfg, pool: pool}
+	for value, t := range cfg.Tables {
+		s.tables = append(s.tables, &Sink{cfg: cfg.to(t), pool: pool, value: value})
+	}
+	slices.SortFunc(s.tables, func(a, b *Sink) int { return strings.Compare(a.cfg.Table, b.cfg.Table) })
+	if s.tables == nil {
+		s.tables = []*Sink{s}
+	}
+	return s, nil
+}
+
+// name is what rows are refused by.
+func (s *Sink) name() string {
+	if s.cfg.Route != "" {
+		return "the table of route " + s.cfg.Route
+	}
+	return "table " + s.cfg.Table
 }
 
 // Columns are those whose types matter to the sink.
@@ -56,14 +76,18 @@ func (s *Sink) Close(context.Context) error {
 // Probe returns a clear error when the table is not there and is not to be made, or cannot be written as the mode needs.
 func (s *Sink) Probe(ctx context.Context) error {
 	return pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
-		t, err := s.look(ctx, tx)
-		if err != nil {
-			return err
+		for _, to := range s.tables {
+			t, err := to.look(ctx, tx)
+			if err == nil && t == nil {
+				err = to.missing(ctx, tx)
+			} else if err == nil {
+				err = to.usable(t)
+			}
+			if err != nil {
+				return err
+			}
 		}
-		if t == nil {
-			return s.missing(ctx, tx)
-		}
-		return s.usable(t)
+		return nil
 	})
 }
 

@@ -75,11 +75,11 @@ func (s *Sink) look(ctx context.Context, tx pgx.Tx) (*table, error) {
 }
 
 // into are the columns of the table that rows of a schema are written to, in the table's order. What the table has no column
-// for, and what it cannot take, is an error with its cure.
-func (s *Sink) into(t *table, schema *arrow.Schema) ([]copybinary.Column, error) {
+// for of those that are needed, and what it cannot take, is an error with its cure.
+func (s *Sink) into(t *table, schema, needed *arrow.Schema) ([]copybinary.Column, error) {
 	var out []copybinary.Column
 	for _, c := range t.columns {
-		if !schema.HasField(c.name) || c.name == s.cfg.DeleteWhen && c.computed {
+		if !schema.HasField(c.name) || s.cfg.marks(c.name) && c.computed {
 			continue
 		}
 		if c.computed {
@@ -88,8 +88,8 @@ func (s *Sink) into(t *table, schema *arrow.Schema) ([]copybinary.Column, error)
 		out = append(out, copybinary.Column{Name: c.name, From: c.name, OID: c.oid, Type: c.typ, Text: c.enum})
 	}
 	var missing []string
-	for _, f := range core.VisibleFields(schema) {
-		if t.column(f.Name) == nil && f.Name != s.cfg.DeleteWhen && f.Name != core.RescuedColumn && f.Type.ID() != arrow.NULL {
+	for _, f := range core.VisibleFields(needed) {
+		if t.column(f.Name) == nil && !s.cfg.marks(f.Name) && f.Name != core.RescuedColumn && f.Type.ID() != arrow.NULL {
 			missing = append(missing, "ADD COLUMN "+quoted(f.Name)+" "+typeOf(f.Type))
 		}
 	}

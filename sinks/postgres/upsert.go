@@ -14,7 +14,7 @@ import (
 
 // stage is the temporary table that rows pass on their way; its columns beside the table's own.
 const (
-	stage        = "_penstock_stage"
+	stageName    = "_penstock_stage"
 	stageN       = "_penstock_n"
 	stageSeq     = "_penstock_seq"
 	stageDeletes = "_penstock_deletes"
@@ -39,11 +39,15 @@ func (w *writer) upsert(ctx context.Context) error {
 		}
 	}
 	_, err := w.tx.Exec(ctx, fmt.Sprintf("CREATE TEMPORARY TABLE %s ON COMMIT DROP AS SELECT %s, %s FROM %s WITH NO DATA",
-		stage, list(quotedNames(w.columns)), beside, w.table.name))
+		w.stage, list(quotedNames(w.columns)), beside, w.table.name))
 	if err != nil {
 		return fmt.Errorf("make a temporary table: %w", err)
 	}
-	if err := w.copy(ctx, stage, into); err != nil {
+	if err := w.copy(ctx, w.stage, into); err != nil {
+		return err
+	}
+	w.split = func(ctx context.Context) error {
+		_, err := w.tx.Exec(ctx, fmt.Sprintf("CREATE INDEX ON %s (%s); ANALYZE %s (%s)", w.stage, stageN, w.stage, stageN), pgx.QueryExecModeSimpleProtocol)
 		return err
 	}
 	merge := w.merge()
@@ -80,7 +84,7 @@ func (w *writer) merge() string {
 	}
 	names := list(quotedNames(w.columns))
 	var sql strings.Builder
-	fmt.Fprintf(&sql, "WITH latest AS (SELECT DISTINCT ON (%s) * FROM %s WHERE %s >= $1 AND %s < $2 ORDER BY %s, %s)", list(keys), stage, stageN, stageN, list(keys), order)
+	fmt.Fprintf(&sql, "WITH latest AS (SELECT DISTINCT ON (%s) * FROM %s WHERE %s >= $1 AND %s < $2 ORDER BY %s, %s)", list(keys), w.stage, stageN, stageN, list(keys), order)
 	kept := ""
 	if w.cfg.DeleteWhen != "" {
 		fmt.Fprintf(&sql, ", gone AS (DELETE FROM %s t USING latest l WHERE l.%s AND %s%s)", w.table.name, stageDeletes, strings.Join(same, " AND "), newerThan)

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/penstock/penstock/core"
 	"github.com/penstock/penstock/sinks/internal/copybinary"
 	"github.com/penstock/penstock/sinks/internal/hold"
 )
@@ -22,16 +24,18 @@ type writer struct {
 	tx      pgx.Tx
 	rows    *hold.Rows
 	table   *table
-	columns []copybinary.Column // of the table, that the rows have
+	columns []copybinary.Column                 // of the table, that the rows have
+	stage   string                              // the name of its temporary table
+	mine    func(core.Batch) func(row int) bool // nil: every row is this table's
+	split   func(context.Context) error         // has parts of the rows be found fast, before they are looked for; nil: they are
 }
 
-// copy writes all rows to a table. When the database refuses one, what stands before it is written first, then it is tried
-// alone, then the rest: so each row is sent twice at most for each that is refused behind it.
+// copy writes all rows to a table.
 func (w *writer) copy(ctx context.Context, into string, columns []copybinary.Column) error {
 	return w.apply(ctx, 0, w.rows.Len(), func(ctx context.Context, tx pgx.Tx, lo, hi int64) (bad int64, err error) {
 		in := newCopyReader(ctx, w, tx.Conn().TypeMap(), columns, lo, hi)
-		defer in.close()
 		_, err = tx.Conn().PgConn().CopyFrom(ctx, in, "COPY "+into+" ("+list(quotedNames(columns))+") FROM STDIN (FORMAT binary)")
+		in.Close() // before what it noted is looked at
 		if in.err != nil {
 			return 0, in.err
 		}
@@ -39,8 +43,13 @@ func (w *writer) copy(ctx context.Context, into string, columns []copybinary.Col
 	})
 }
 
+// fan is into how many parts rows are split when one of them is refused and the database does not say which. Parts that are
+// split again were written for nothing, so few large steps are better than many small ones.
+const fan = 8
+
 // apply does something to the rows from lo to, and without, hi, each of which may be refused. do says which row is to
-// blame, -1 where it does not know.
+// blame, -1 where it does not know. When the database refuses one, what stands before it is written first, then it is tried
+// alone, then the rest.
 func (w *writer) apply(ctx context.Context, lo, hi int64, do func(ctx context.Context, tx pgx.Tx, lo, hi int64) (bad int64, err error)) error {
 	for lo < hi {
 		var bad int64
@@ -49,28 +58,37 @@ func (w *writer) apply(ctx context.Context, lo, hi int64, do func(ctx context.Co
 			return err
 		})
 		said := ofData(err)
-		if said == nil {
+		switch {
+		case said == nil:
 			return err
-		}
-		if hi-lo == 1 {
+		case hi-lo == 1:
 			return w.blame(ctx, lo, said)
+		case bad < lo || bad >= hi:
+			return w.parts(ctx, lo, hi, do)
 		}
-		if bad < lo || bad >= hi {
-			bad = lo + (hi-lo)/2
-		}
-		if bad > lo {
-			if err := w.apply(ctx, lo, bad, do); err != nil {
-				return err
-			}
-			if bad == lo+(hi-lo)/2 { // a guess, perhaps: halve
-				lo = bad
-				continue
-			}
+		if err := w.apply(ctx, lo, bad, do); err != nil {
+			return err
 		}
 		if err := w.apply(ctx, bad, bad+1, do); err != nil {
 			return err
 		}
 		lo = bad + 1
+	}
+	return nil
+}
+
+// parts does to parts of the rows what could not be done to all of them.
+func (w *writer) parts(ctx context.Context, lo, hi int64, do func(ctx context.Context, tx pgx.Tx, lo, hi int64) (bad int64, err error)) error {
+	if w.split != nil {
+		if err := w.split(ctx); err != nil {
+			return fmt.Errorf("look for the rows that are refused: %w", err)
+		}
+		w.split = nil
+	}
+	for step := (hi - lo + fan - 1) / fan; lo < hi; lo += step {
+		if err := w.apply(ctx, lo, min(lo+step, hi), do); err != nil {
+			return err
+		}
 	}
 	return nil
 }

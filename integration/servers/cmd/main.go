@@ -28,13 +28,22 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	switch {
 	case len(args) == 1 && args[0] == "fetch":
 		return servers.Fetch(ctx)
-	case len(args) == 2 && args[0] == "postgres":
+	case len(args) == 2 && (args[0] == "postgres" || args[0] == "pgbouncer"):
 		p, err := servers.StartPostgres(ctx, args[1])
 		if err != nil {
 			return err
 		}
 		defer p.Kill()
-		_, _ = fmt.Fprintf(out, "export DATABASE_URL='%s'\n", p.URL)
+		at := p.URL
+		if args[0] == "pgbouncer" {
+			b, err := servers.StartPgbouncer(ctx, args[1], p)
+			if err != nil {
+				return err
+			}
+			defer b.Kill()
+			at = b.URL
+		}
+		_, _ = fmt.Fprintf(out, "export DATABASE_URL='%s'\n", at)
 		<-ctx.Done()
 		return nil
 	case len(args) == 3 && slices.Contains(servers.S3Names(), args[0]):
@@ -50,5 +59,5 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		<-ctx.Done()
 		return nil
 	}
-	return errors.New("usage: fetch, postgres FOLDER, or minio|versitygw FOLDER BUCKET")
+	return errors.New("usage: fetch, postgres|pgbouncer FOLDER, or minio|versitygw FOLDER BUCKET")
 }

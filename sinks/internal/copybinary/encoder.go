@@ -96,20 +96,43 @@ func sized(dst []byte, value appender, i int) ([]byte, error) {
 		return dst, err
 	}
 	n := len(dst) - at - 4
-	if n > maxValue {
-		return dst, fmt.Errorf("%d bytes are more than PostgreSQL takes in a value (1 GiB)", n)
+	if err := fits(n); err != nil {
+		return dst, err
 	}
 	binary.BigEndian.PutUint32(dst[at:], uint32(n)) //nolint:gosec // bounded
 	return dst, nil
 }
 
+// fits says whether PostgreSQL takes so many bytes in a value.
+func fits(n int) error {
+	if n > maxValue {
+		return fmt.Errorf("%d bytes are more than PostgreSQL takes in a value (1 GiB)", n)
+	}
+	return nil
+}
+
+// bounded does not begin to write a string that is too long.
+func bounded(a arrow.Array, value appender) appender {
+	l, ok := a.(interface{ ValueLen(i int) int })
+	if !ok {
+		return value
+	}
+	return func(dst []byte, i int) ([]byte, error) {
+		if err := fits(l.ValueLen(i)); err != nil {
+			return dst, err
+		}
+		return value(dst, i)
+	}
+}
+
 // bind chooses how values of a are written to a column.
 func bind(types *pgtype.Map, a arrow.Array, c Column) (appender, error) {
 	if value := direct(a, c.OID); value != nil {
-		return value, nil
+		return bounded(a, value), nil
 	}
 	if c.OID == pgtype.JSONOID || c.OID == pgtype.JSONBOID {
-		return document(a, c)
+		value, err := document(a, c)
+		return bounded(a, value), err
 	}
 	if t, ok := types.TypeForOID(c.OID); ok {
 		if elements, ok := t.Codec.(*pgtype.ArrayCodec); ok {
@@ -121,9 +144,10 @@ func bind(types *pgtype.Map, a arrow.Array, c Column) (appender, error) {
 	case err != nil:
 		return nil, mismatch(a, c)
 	case c.Text || isText(c.OID):
-		return checked(write), nil
+		return bounded(a, checked(write)), nil
 	}
-	return parsed(types, write, c)
+	value, err := parsed(types, write, c)
+	return bounded(a, value), err
 }
 
 func mismatch(a arrow.Array, c Column) error {

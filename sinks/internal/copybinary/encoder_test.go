@@ -11,6 +11,7 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/array"
 	"github.com/apache/arrow/go/v17/arrow/memory"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/stretchr/testify/require"
 
 	"github.com/penstock/penstock/core"
@@ -192,5 +193,38 @@ func TestWhatNoColumnCanHoldIsSaid(t *testing.T) {
 		_, err := copybinary.New(c.TypeMap(), rec, []copybinary.Column{x.col})
 		require.ErrorIs(t, err, core.ErrInvalid)
 		require.ErrorContains(t, err, `column "v"`)
+	}
+}
+
+// TestAValueOfAGibibyteIsRefused has one that is not in memory as long as nobody reads it.
+func TestAValueOfAGibibyteIsRefused(t *testing.T) {
+	const size = 1 << 30
+	offsets := arrow.Int32Traits.CastToBytes([]int32{0, size, size + 1})
+	letters := make([]byte, size+1)
+	letters[size] = 'x'
+	for _, x := range []struct {
+		from arrow.DataType
+		to   copybinary.Column
+	}{
+		{text, copybinary.Column{Name: "v", From: "v", OID: 25, Type: "text"}},
+		{text, copybinary.Column{Name: "v", From: "v", OID: 3802, Type: "jsonb"}},
+		{text, copybinary.Column{Name: "v", From: "v", OID: 1700, Type: "numeric"}},
+		{arrow.BinaryTypes.Binary, copybinary.Column{Name: "v", From: "v", OID: 17, Type: "bytea"}},
+	} {
+		data := array.NewData(x.from, 2, []*memory.Buffer{nil, memory.NewBufferBytes(offsets), memory.NewBufferBytes(letters)}, nil, 0, 0)
+		a := array.MakeFromData(data)
+		rec := array.NewRecord(arrow.NewSchema([]arrow.Field{{Name: "v", Type: x.from}}, nil), []arrow.Array{a}, 2)
+		e, err := copybinary.New(pgtype.NewMap(), rec, []copybinary.Column{x.to})
+		require.NoError(t, err)
+		out, err := e.Append(nil, 0)
+		wrong := (*copybinary.ValueError)(nil)
+		require.ErrorAs(t, err, &wrong, x.to.Type)
+		require.Equal(t, "1073741824 bytes are more than PostgreSQL takes in a value (1 GiB)", wrong.Reason)
+		require.Empty(t, out)
+		if x.to.Type == "text" {
+			out, err = e.Append(nil, 1)
+			require.NoError(t, err)
+			require.Equal(t, "\x00\x01\x00\x00\x00\x01x", string(out))
+		}
 	}
 }
