@@ -35,6 +35,9 @@ ifeq ($(filter-out archive-kill,$(CAMPAIGN)),)
 	PENSTOCK_KILLS=200 $(GO) test -count=1 -timeout 60m -v -run TestArchiveKilledAtAnyMoment ./cmd/penstock
 	REQUIRE_INTEGRATION=1 PENSTOCK_KILLS=1200 $(GO) test -count=1 -timeout 120m -v -run TestAnArchiveInABucketSurvivesItsWorkersDeaths ./integration
 endif
+ifeq ($(filter-out dynamodb,$(CAMPAIGN)),)
+	REQUIRE_INTEGRATION=1 PENSTOCK_KILLS=200 $(GO) test -count=1 -timeout 120m -v -run TestATableIsTheFoldOfTheLogThroughDeaths ./integration
+endif
 ifeq ($(filter-out files,$(CAMPAIGN)),)
 	PENSTOCK_FILES=500 $(GO) test -count=1 -timeout 180m -v -run TestEveryLineOfRotatedLogsOnce ./cmd/penstock | grep -v '^time='
 endif

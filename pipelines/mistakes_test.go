@@ -15,6 +15,7 @@ import (
 	"github.com/penstock/penstock/connectors"
 	"github.com/penstock/penstock/core"
 	"github.com/penstock/penstock/pipelines"
+	"github.com/penstock/penstock/sinks/dynamodb"
 	"github.com/penstock/penstock/sinks/file"
 	"github.com/penstock/penstock/sinks/postgres"
 	"github.com/penstock/penstock/sinks/s3"
@@ -54,6 +55,7 @@ func wholeRegistry() *pipelines.Registry {
 	pipelines.AddTransform(r, "parse_timestamp", func(c parsetimestamp.Config) (*parsetimestamp.Transform, error) { return parsetimestamp.New(c) })
 	pipelines.AddTransform(r, "rename", rename.New)
 	pipelines.AddSink(r, "file", file.Open)
+	pipelines.AddSink(r, "dynamodb", dynamodb.Open)
 	pipelines.AddSink(r, "postgres", postgres.Open)
 	pipelines.AddSink(r, "s3", s3.Open)
 	return r

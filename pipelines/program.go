@@ -79,6 +79,9 @@ func (r *Registry) open(ctx context.Context, f *found, s *Spec) (p *connectors.P
 	switch {
 	case err == nil:
 		p.Sink = sink
+		if o, ok := sink.(interface{ OrdersBySequence() bool }); ok && s.Source.File != nil && o.OrdersBySequence() {
+			f.fail(s.Sink.node, s.Sink.Path, fmt.Errorf("rows of several files have no order among each other: name the column whose greatest value is the newest with order_by: %w", core.ErrInvalid))
+		}
 	case errors.Is(err, core.ErrInvalid):
 		f.fail(s.Sink.node, s.Sink.Path, err)
 	default:

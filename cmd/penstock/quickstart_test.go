@@ -99,14 +99,15 @@ sink: {file: {path: '`+dir+`/lake', prefix: 'dt=!{timestamp:yyyy-MM-dd}/', parti
 func TestMistakesInAFileAreAllSaidWithTheirPlace(t *testing.T) {
 	dir := t.TempDir()
 	for name, c := range map[string]struct{ text, want string }{
-		"empty":         {"", "p.yaml:1:1: the file is empty"},
-		"misspelt":      {"version: 1\nname: p\nsource: {strem: s, decode: {json: {}}}\nsink: {fil: {path: x}}\n", "p.yaml:3:10: source.strem: unknown \"strem\" (have deaggregate, decode, end, file, generate, kinesis, schema, start, stream); did you mean stream?"},
-		"and the other": {"version: 1\nname: p\nsource: {strem: s, decode: {json: {}}}\nsink: {fil: {path: x}}\n", "p.yaml:4:8: sink: unknown \"fil\" (have file, postgres, s3); did you mean file?"},
-		"twice":         {"version: 1\nversion: 1\n", "version: key stands twice"},
-		"a variable":    {"version: 1\nname: ${NO_SUCH_VARIABLE}\n", "p.yaml:2:7: name: environment variable NO_SUCH_VARIABLE is not set"},
-		"cyclic":        {"a: &a [*a, *a]\n", "p.yaml:1:"},
-		"no yaml":       {"a: [\n", "p.yaml:"},
-		"expression":    {"version: 1\nname: p\nsource: {stream: s, decode: {json: {}}}\nstages:\n  - filter: 'a >'\nsink: {file: {path: x}}\n", "p.yaml:5:13: stages[0].filter:"},
+		"empty":               {"", "p.yaml:1:1: the file is empty"},
+		"misspelt":            {"version: 1\nname: p\nsource: {strem: s, decode: {json: {}}}\nsink: {fil: {path: x}}\n", "p.yaml:3:10: source.strem: unknown \"strem\" (have deaggregate, decode, end, file, generate, kinesis, schema, start, stream); did you mean stream?"},
+		"files have no order": {"version: 1\nname: p\nsource: {file: {paths: [a.ndjson]}, decode: {json: {}}}\nsink: {dynamodb: {table: orders, key: {partition: id}}}\n", "p.yaml:4:18: sink.dynamodb: rows of several files have no order among each other: name the column"},
+		"and the other":       {"version: 1\nname: p\nsource: {strem: s, decode: {json: {}}}\nsink: {fil: {path: x}}\n", "p.yaml:4:8: sink: unknown \"fil\" (have dynamodb, file, postgres, s3); did you mean file?"},
+		"twice":               {"version: 1\nversion: 1\n", "version: key stands twice"},
+		"a variable":          {"version: 1\nname: ${NO_SUCH_VARIABLE}\n", "p.yaml:2:7: name: environment variable NO_SUCH_VARIABLE is not set"},
+		"cyclic":              {"a: &a [*a, *a]\n", "p.yaml:1:"},
+		"no yaml":             {"a: [\n", "p.yaml:"},
+		"expression":          {"version: 1\nname: p\nsource: {stream: s, decode: {json: {}}}\nstages:\n  - filter: 'a >'\nsink: {file: {path: x}}\n", "p.yaml:5:13: stages[0].filter:"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			file := filepath.Join(dir, "p.yaml")

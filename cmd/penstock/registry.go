@@ -2,6 +2,7 @@ package main
 
 import (
 	"github.com/penstock/penstock/pipelines"
+	"github.com/penstock/penstock/sinks/dynamodb"
 	"github.com/penstock/penstock/sinks/file"
 	"github.com/penstock/penstock/sinks/postgres"
 	"github.com/penstock/penstock/sinks/s3"
@@ -42,6 +43,7 @@ func registry() *pipelines.Registry {
 	transform(r, "mask", func(c mask.Config) (*mask.Transform, error) { return mask.New(c) })
 	transform(r, "parse_timestamp", func(c parsetimestamp.Config) (*parsetimestamp.Transform, error) { return parsetimestamp.New(c) })
 	transform(r, "rename", rename.New)
+	pipelines.AddSink(r, "dynamodb", dynamodb.Open)
 	pipelines.AddSink(r, "file", file.Open)
 	pipelines.AddSink(r, "postgres", postgres.Open)
 	pipelines.AddSink(r, "s3", s3.Open)

@@ -184,11 +184,10 @@ func follows(t *testing.T, to Target) {
 	var all []rows
 	from := 0
 	for number := range int64(3) {
-		r := many(0, 30)
-		r.lines = many(0, from+30).lines[from:]
+		r := many(0, from+30)
+		r.after, r.lines = from, r.lines[from:]
 		st := stage(t, s, number+1, r)
 		p := plan(flushOf(number+1), outputs(t, st), r)
-		p.Spans[0].From, p.Spans[0].ProofFrom, p.Spans[0].Through = seq(from), seq(from), seq(from+30)
 		require.NoError(t, st.Publish(t.Context(), p, decide))
 		require.NoError(t, st.Discard())
 		all = append(all, r)

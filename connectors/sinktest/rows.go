@@ -36,6 +36,7 @@ func (sequences) At(handle, _ int64) core.SequenceNumber {
 // rows are records of one shard, one row each, in the form that a Target reads them back: JSON objects without nulls.
 type rows struct {
 	shard core.ShardID
+	after int // how many records of the shard come before
 	lines []string
 }
 
@@ -49,7 +50,7 @@ func (r rows) batch(t *testing.T, mem memory.Allocator, from, to int) core.Batch
 	b := array.NewRecordBuilder(mem, core.SchemaOf())
 	defer b.Release()
 	for i := from; i < to; i++ {
-		b.Field(0).(*array.Int64Builder).Append(int64(i + 1))
+		b.Field(0).(*array.Int64Builder).Append(int64(r.after + i + 1))
 		b.Field(1).(*array.Int32Builder).Append(0)
 		b.Field(2).(*array.TimestampBuilder).Append(arrow.Timestamp(1_767_225_600_000 + int64(i)*1000)) // 2026-01-01
 		b.Field(3).(*array.StringBuilder).Append("key")
@@ -74,7 +75,7 @@ func plan(f connectors.Flush, outputs []connectors.Output, of ...rows) connector
 	for _, r := range of {
 		n := int64(len(r.lines))
 		p.Spans = append(p.Spans, connectors.PlanSpan{
-			Source: "suite", Shard: r.shard, Through: seq(len(r.lines)),
+			Source: "suite", Shard: r.shard, From: seq(r.after), ProofFrom: seq(r.after), Through: seq(r.after + len(r.lines)),
 			Counts: connectors.Counts{Records: n, Rows: n, Written: n},
 		})
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/penstock/penstock/core"
 	"github.com/penstock/penstock/core/awsclient"
+	"github.com/penstock/penstock/integration/servers"
 )
 
 func TestWhatIsWrongWithAnIdentityIsSaid(t *testing.T) {
@@ -40,4 +41,17 @@ func TestTheRegionIsWhatIsSaidFirst(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, x.want, found.Region)
 	}
+}
+
+func TestARoleIsAssumed(t *testing.T) {
+	server := servers.DynamoDBFor(t) // it speaks to who assumes roles too
+	t.Setenv("AWS_ENDPOINT_URL_STS", server.Endpoint)
+	me := awsclient.Identity{AccessKey: "key", SecretKey: core.NewSecret("secret"), AssumeRole: "arn:aws:iam::123456789012:role/loader", ExternalID: "x"}
+	found, err := me.Load(t.Context(), "eu-west-1", "")
+	require.NoError(t, err)
+	as, err := found.Credentials.Retrieve(t.Context())
+	require.NoError(t, err)
+	require.NotEqual(t, "key", as.AccessKeyID)
+	require.NotEmpty(t, as.SessionToken)
+	require.True(t, as.CanExpire)
 }

@@ -2,7 +2,9 @@ package servers
 
 import (
 	"context"
+	"embed"
 	"net"
+	"path/filepath"
 	"testing"
 )
 
@@ -29,13 +31,16 @@ server.run_simple = one_by_one
 server.main(sys.argv[1:])
 `
 
-// DynamoDB is a server that speaks the DynamoDB API, with its tables in memory.
+//go:embed dynalite
+var dynalitePackages embed.FS
+
+// DynamoDB is a server that speaks the DynamoDB API.
 type DynamoDB struct {
 	Endpoint string // http://127.0.0.1:port
 	proc     *process
 }
 
-// StartDynamoDB starts a server.
+// StartDynamoDB starts moto, which has its tables in memory.
 func StartDynamoDB(ctx context.Context) (*DynamoDB, error) {
 	python, err := Python(ctx, moto...)
 	if err != nil {
@@ -58,7 +63,29 @@ func StartDynamoDB(ctx context.Context) (*DynamoDB, error) {
 	return d, d.proc.start(ctx)
 }
 
-// Kill ends the server; its tables are gone.
+// StartDynalite starts dynalite, which keeps its tables below dir. It removes nothing by time to live.
+func StartDynalite(ctx context.Context, dir string) (*DynamoDB, error) {
+	addr, err := freePort(ctx)
+	if err != nil {
+		return nil, err
+	}
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, err
+	}
+	d := &DynamoDB{Endpoint: "http://" + addr, proc: &process{}}
+	args := []string{"--host", host, "--port", port, "--path", filepath.Join(dir, "tables"), "--createTableMs", "50"}
+	if err := d.proc.node(ctx, dynalitePackages, "dynalite", "dynalite/cli.js", args...); err != nil {
+		return nil, err
+	}
+	d.proc.ready = func(ctx context.Context) error { return answers(ctx, d.Endpoint) }
+	return d, d.proc.start(ctx)
+}
+
+// Restart starts the server again after Kill, with the tables that it kept.
+func (d *DynamoDB) Restart(ctx context.Context) error { return d.proc.start(ctx) }
+
+// Kill ends the server as a power cut would; tables in memory are gone.
 func (d *DynamoDB) Kill() { d.proc.kill() }
 
 // DynamoDBFor starts a DynamoDB server for a test, which is skipped unless REQUIRE_INTEGRATION=1.
@@ -66,6 +93,18 @@ func DynamoDBFor(t *testing.T) *DynamoDB {
 	t.Helper()
 	Need(t, "server of the DynamoDB API")
 	d, err := StartDynamoDB(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(d.Kill)
+	return d
+}
+
+// DynaliteFor starts dynalite for a test, which is skipped unless REQUIRE_INTEGRATION=1.
+func DynaliteFor(t *testing.T) *DynamoDB {
+	t.Helper()
+	Need(t, "server of the DynamoDB API")
+	d, err := StartDynalite(t.Context(), t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}

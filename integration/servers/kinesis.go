@@ -4,7 +4,6 @@ import (
 	"context"
 	"embed"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -41,7 +40,7 @@ func NewKinesis(ctx context.Context, name, dir string) (*Kinesis, error) {
 	case "penstock":
 		err = k.penstock(ctx, dir, addr)
 	case "kinesalite":
-		err = k.node(ctx, "kinesalite/cli.js", "--port", port, "--shardLimit", "1000")
+		err = k.proc.node(ctx, kinesisPackages, "kinesis", "kinesalite/cli.js", "--port", port, "--shardLimit", "1000")
 	case "kinesis-local":
 		var tls string
 		if tls, err = freePort(ctx); err != nil {
@@ -49,7 +48,7 @@ func NewKinesis(ctx context.Context, name, dir string) (*Kinesis, error) {
 		}
 		_, tls, _ = strings.Cut(tls, ":")
 		k.proc.env = []string{"KINESIS_MOCK_PLAIN_PORT=" + port, "KINESIS_MOCK_TLS_PORT=" + tls, "LOG_LEVEL=ERROR", "SHARD_LIMIT=1000"}
-		err = k.node(ctx, "kinesis-local/main.js")
+		err = k.proc.node(ctx, kinesisPackages, "kinesis", "kinesis-local/main.js")
 	case "moto":
 		k.proc.program, err = Python(ctx, moto...)
 		k.proc.args = []string{"-m", "moto.server", "--host", "127.0.0.1", "--port", port}
@@ -78,18 +77,6 @@ func (k *Kinesis) penstock(ctx context.Context, dir, addr string) (err error) {
 	k.proc.program = filepath.Join(dir, "penstock")
 	k.proc.args = []string{"serve", "--auth", keys, "--listen", addr, "--data", filepath.Join(dir, "data")}
 	return command(ctx, "", "go", "build", "-o", k.proc.program, "github.com/penstock/penstock/cmd/penstock")
-}
-
-// node makes the server a script of the packages of npm.
-func (k *Kinesis) node(ctx context.Context, script string, args ...string) error {
-	files, err := fs.Sub(kinesisPackages, "kinesis")
-	if err != nil {
-		return err
-	}
-	dir, err := Node(ctx, files)
-	script = filepath.Join(dir, "node_modules", filepath.FromSlash(script))
-	k.proc.program, k.proc.args, k.proc.dir = "node", append([]string{script}, args...), filepath.Dir(script) // one reads files beside it
-	return err
 }
 
 // Kill ends the server as a power cut would.

@@ -5,10 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"sync"
 	"time"
 )
@@ -26,6 +28,18 @@ type process struct {
 	cmd  *exec.Cmd
 	log  *tail
 	done chan struct{}
+}
+
+// node makes the process a script of the packages of npm that a folder has.
+func (p *process) node(ctx context.Context, packages fs.FS, folder, script string, args ...string) error {
+	files, err := fs.Sub(packages, folder)
+	if err != nil {
+		return err
+	}
+	dir, err := Node(ctx, files)
+	script = filepath.Join(dir, "node_modules", filepath.FromSlash(script))
+	p.program, p.args, p.dir = "node", append([]string{script}, args...), filepath.Dir(script) // one reads files beside it
+	return err
 }
 
 // startTime is how long a server may take until it answers.

@@ -8,12 +8,11 @@ import (
 	"testing"
 
 	"github.com/apache/arrow/go/v17/arrow"
-	"github.com/apache/arrow/go/v17/arrow/array"
-	"github.com/apache/arrow/go/v17/arrow/memory"
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/penstock/penstock/connectors"
+	"github.com/penstock/penstock/connectors/sinktest"
 	"github.com/penstock/penstock/core"
 	"github.com/penstock/penstock/integration/servers"
 	"github.com/penstock/penstock/sinks/postgres"
@@ -22,20 +21,19 @@ import (
 // loader is a sink over a database of its own, into which plans are loaded one after another.
 type loader struct {
 	*postgres.Sink
-	url    string
-	schema *arrow.Schema
-	number int64
-	at     map[core.ShardID]int // records so far
+	*sinktest.Loader
+	url string
 }
 
 func load(t *testing.T, server *servers.Postgres, ddl string, cfg postgres.Config, columns ...arrow.Field) *loader {
 	t.Helper()
-	l := &loader{url: database(t, server, "d"+strings.ToLower(strconv.FormatInt(int64(len(t.Name()))*1000+next(), 36))), schema: core.SchemaOf(columns...), at: map[core.ShardID]int{}}
+	l := &loader{url: database(t, server, "d"+strings.ToLower(strconv.FormatInt(int64(len(t.Name()))*1000+next(), 36)))}
 	l.exec(t, ddl)
 	cfg.URL = core.NewSecret(l.url)
 	var err error
 	l.Sink, err = postgres.Open(t.Context(), cfg)
 	require.NoError(t, err)
+	l.Loader = sinktest.NewLoader(l.Sink, columns...)
 	t.Cleanup(func() { require.NoError(t, l.Close(t.Context())) })
 	return l
 }
@@ -69,75 +67,6 @@ func (l *loader) rows(t *testing.T, sql string) []string {
 	return out
 }
 
-type numbers struct{}
-
-func (numbers) At(handle, _ int64) core.SequenceNumber {
-	return core.SequenceNumber(strconv.FormatInt(handle, 10))
-}
-
-// batch has the rows, JSON objects, as the next records of a shard.
-func (l *loader) batch(t *testing.T, shard core.ShardID, lines []string) core.Batch {
-	t.Helper()
-	visible, _, err := array.RecordFromJSON(memory.DefaultAllocator, arrow.NewSchema(core.VisibleFields(l.schema), nil), strings.NewReader("["+strings.Join(lines, ",")+"]"), array.WithUseNumber())
-	require.NoError(t, err)
-	b := array.NewRecordBuilder(memory.DefaultAllocator, core.SchemaOf())
-	defer b.Release()
-	for range lines {
-		l.at[shard]++
-		b.Field(0).(*array.Int64Builder).Append(int64(l.at[shard]))
-		b.Field(1).(*array.Int32Builder).Append(0)
-		b.Field(2).(*array.TimestampBuilder).Append(0)
-		b.Field(3).(*array.StringBuilder).Append("key")
-	}
-	return core.Batch{Shard: shard, Sequences: numbers{}, Rows: array.NewRecord(l.schema, append(b.NewRecord().Columns(), visible.Columns()...), int64(len(lines)))}
-}
-
-// plan stages rows by shard, and is the plan of them.
-func (l *loader) plan(t *testing.T, of map[core.ShardID][]string) (connectors.Staging, connectors.Plan) {
-	t.Helper()
-	l.number++
-	st, err := l.Stage(t.Context(), connectors.Flush{Pipeline: "p", Incarnation: "00000000000000aa", Number: l.number, Schema: l.schema})
-	require.NoError(t, err)
-	p := connectors.Plan{Pipeline: "p", Incarnation: "00000000000000aa", Number: l.number}
-	for shard, lines := range of {
-		from := l.at[shard]
-		require.NoError(t, st.Add(t.Context(), l.batch(t, shard, lines), &connectors.Verdicts{}))
-		n := int64(len(lines))
-		p.Spans = append(p.Spans, connectors.PlanSpan{
-			Source: "s", Shard: shard, ProofFrom: seq(from), From: seq(from), Through: seq(l.at[shard]),
-			Counts: connectors.Counts{Records: n, Rows: n, Written: n},
-		})
-	}
-	p.Outputs, err = st.Outputs(t.Context())
-	require.NoError(t, err)
-	return st, p
-}
-
-func seq(n int) core.SequenceNumber {
-	if n == 0 {
-		return ""
-	}
-	return core.SequenceNumber(strconv.Itoa(n))
-}
-
-// put loads rows of one shard and returns what the database refused, as sequence number, code and reason.
-func (l *loader) put(t *testing.T, lines ...string) (refused []string) {
-	t.Helper()
-	st, p := l.plan(t, map[core.ShardID][]string{"shardId-000000000000": lines})
-	require.NoError(t, st.Publish(t.Context(), p, func(_ context.Context, rejects []connectors.Reject) ([]connectors.Reject, error) {
-		for _, r := range rejects {
-			refused = append(refused, fmt.Sprintf("%s %s %s", r.Seq, r.Code, r.Reason))
-		}
-		return rejects, nil
-	}))
-	require.NoError(t, st.Discard())
-	return refused
-}
-
-func col(name string, t arrow.DataType) arrow.Field {
-	return arrow.Field{Name: name, Type: t, Nullable: true}
-}
-
 var (
 	text  = arrow.BinaryTypes.String
 	whole = arrow.PrimitiveTypes.Int64
@@ -151,7 +80,7 @@ CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN IF NEW.name 
 CREATE TRIGGER likes BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION refuse()`
 	for _, cfg := range []postgres.Config{{Table: "t"}, {Table: "t", Mode: "upsert", Key: []string{"id"}}} {
 		t.Run(cfg.Mode, func(t *testing.T) {
-			l := load(t, server, ddl, cfg, col("id", whole), col("name", text), col("small", whole), col("doc", text))
+			l := load(t, server, ddl, cfg, sinktest.Column("id", whole), sinktest.Column("name", text), sinktest.Column("small", whole), sinktest.Column("doc", text))
 			var lines []string
 			bad := map[int]string{ // by id; its sequence number is one more
 				0: `{"id":0,"name":"bad"}`, 17: `{"id":17}`, 18: `{"id":18,"name":"no"}`, 500: `{"id":500,"name":"x","small":70000}`,
@@ -164,7 +93,7 @@ CREATE TRIGGER likes BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION refuse()`
 				}
 				lines = append(lines, line)
 			}
-			refused := l.put(t, lines...)
+			refused := l.Put(t, lines...)
 			require.Len(t, refused, len(bad), refused)
 			all := strings.Join(refused, "\n")
 			for _, want := range []string{
@@ -174,7 +103,7 @@ CREATE TRIGGER likes BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION refuse()`
 				require.Contains(t, all, want)
 			}
 			require.Equal(t, []string{"993"}, l.rows(t, "SELECT count(*)::text FROM t"))
-			require.Empty(t, l.put(t, `{"id":2000,"name":"next"}`))
+			require.Empty(t, l.Put(t, `{"id":2000,"name":"next"}`))
 		})
 	}
 }
@@ -182,39 +111,39 @@ CREATE TRIGGER likes BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION refuse()`
 func TestOfEachKeyTheLastRowIsThere(t *testing.T) {
 	server := servers.PostgresFor(t)
 	l := load(t, server, "CREATE TABLE t (k text, part int, v bigint, PRIMARY KEY (part, k))",
-		postgres.Config{Table: "t", Mode: "upsert", Key: []string{"k", "part"}, DeleteWhen: "gone"}, col("k", text), col("part", whole), col("v", whole), col("gone", truth))
+		postgres.Config{Table: "t", Mode: "upsert", Key: []string{"k", "part"}, DeleteWhen: "gone"}, sinktest.Column("k", text), sinktest.Column("part", whole), sinktest.Column("v", whole), sinktest.Column("gone", truth))
 	state := func() string {
 		return strings.Join(l.rows(t, "SELECT k||part||'='||coalesce(v::text, '-') FROM t ORDER BY 1"), " ")
 	}
-	l.put(t, `{"k":"a","part":1,"v":1}`, `{"k":"a","part":2,"v":2}`, `{"k":"a","part":1,"v":3}`, `{"k":"b","part":1,"v":4}`)
+	l.Put(t, `{"k":"a","part":1,"v":1}`, `{"k":"a","part":2,"v":2}`, `{"k":"a","part":1,"v":3}`, `{"k":"b","part":1,"v":4}`)
 	require.Equal(t, "a1=3 a2=2 b1=4", state())
-	l.put(t, `{"k":"a","part":1,"gone":true}`, `{"k":"b","part":1,"v":null,"gone":false}`, `{"k":"c","part":1,"v":1}`, `{"k":"c","part":1,"gone":true}`)
+	l.Put(t, `{"k":"a","part":1,"gone":true}`, `{"k":"b","part":1,"v":null,"gone":false}`, `{"k":"c","part":1,"v":1}`, `{"k":"c","part":1,"gone":true}`)
 	require.Equal(t, "a2=2 b1=-", state())
-	l.put(t, `{"k":"c","part":1,"gone":true}`, `{"k":"c","part":1,"v":9}`)
+	l.Put(t, `{"k":"c","part":1,"gone":true}`, `{"k":"c","part":1,"v":9}`)
 	require.Equal(t, "a2=2 b1=- c1=9", state())
-	require.Equal(t, []string{`15 null_key column k of the key is null`}, append([]string{}, l.put(t, `{"k":"d","part":1,"v":1}`, `{"k":"d","part":1,"v":2}`, `{"k":"e","part":1,"v":1}`, `{"k":"e","part":1,"v":1}`, `{"part":1,"v":1}`)...))
+	require.Equal(t, []string{`15 null_key column k of the key is null`}, append([]string{}, l.Put(t, `{"k":"d","part":1,"v":1}`, `{"k":"d","part":1,"v":2}`, `{"k":"e","part":1,"v":1}`, `{"k":"e","part":1,"v":1}`, `{"part":1,"v":1}`)...))
 }
 
 func TestTheNewestByOrderByStays(t *testing.T) {
 	server := servers.PostgresFor(t)
 	l := load(t, server, "CREATE TABLE t (k text PRIMARY KEY, at bigint, v text)",
-		postgres.Config{Table: "t", Mode: "upsert", Key: []string{"k"}, OrderBy: "at"}, col("k", text), col("at", whole), col("v", text))
+		postgres.Config{Table: "t", Mode: "upsert", Key: []string{"k"}, OrderBy: "at"}, sinktest.Column("k", text), sinktest.Column("at", whole), sinktest.Column("v", text))
 	state := func() string { return strings.Join(l.rows(t, "SELECT k||'='||v FROM t ORDER BY 1"), " ") }
-	l.put(t, `{"k":"a","at":5,"v":"new"}`, `{"k":"a","at":3,"v":"old"}`)
+	l.Put(t, `{"k":"a","at":5,"v":"new"}`, `{"k":"a","at":3,"v":"old"}`)
 	require.Equal(t, "a=new", state())
-	l.put(t, `{"k":"a","at":4,"v":"old"}`, `{"k":"b","v":"no time"}`)
+	l.Put(t, `{"k":"a","at":4,"v":"old"}`, `{"k":"b","v":"no time"}`)
 	require.Equal(t, "a=new b=no time", state())
-	l.put(t, `{"k":"a","at":5,"v":"as new"}`, `{"k":"b","at":1,"v":"a time"}`)
+	l.Put(t, `{"k":"a","at":5,"v":"as new"}`, `{"k":"b","at":1,"v":"a time"}`)
 	require.Equal(t, "a=as new b=a time", state())
 	// Of equal times of one flush the greater sequence number is the later, whatever the order in which shards come.
-	st, p := l.plan(t, map[core.ShardID][]string{"s1": {`{"k":"x","at":9,"v":"1"}`, `{"k":"x","at":9,"v":"2"}`}, "s2": {`{"k":"x","at":9,"v":"early"}`}})
+	st, p := l.Plan(t, map[core.ShardID][]string{"s1": {`{"k":"x","at":9,"v":"1"}`, `{"k":"x","at":9,"v":"2"}`}, "s2": {`{"k":"x","at":9,"v":"early"}`}})
 	require.NoError(t, st.Publish(t.Context(), p, nil))
 	require.Equal(t, "a=as new b=a time x=2", state())
 }
 
 func TestTheTableFollowsTheRows(t *testing.T) {
 	server := servers.PostgresFor(t)
-	columns := []arrow.Field{col("id", whole), col("a", arrow.PrimitiveTypes.Float64), col("geo", arrow.StructOf(col("city", text))), col("tags", arrow.ListOf(text)), col("_rescued", text)}
+	columns := []arrow.Field{sinktest.Column("id", whole), sinktest.Column("a", arrow.PrimitiveTypes.Float64), sinktest.Column("geo", arrow.StructOf(sinktest.Column("city", text))), sinktest.Column("tags", arrow.ListOf(text)), sinktest.Column("_rescued", text)}
 	row := `{"id":3000000000,"a":0.5,"geo":{"city":"x"},"tags":["t"],"_rescued":"{\"z\":1}"}`
 	types := func(l *loader) string {
 		return strings.Join(l.rows(t, "SELECT attname||' '||format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = 't'::regclass AND attnum > 0 ORDER BY attname"), ", ")
@@ -231,7 +160,7 @@ func TestTheTableFollowsTheRows(t *testing.T) {
 	} {
 		t.Run(x.evolve+" "+x.ddl, func(t *testing.T) {
 			l := load(t, server, x.ddl, postgres.Config{Table: "t", Evolve: x.evolve}, columns...)
-			st, p := l.plan(t, map[core.ShardID][]string{"s": {row}})
+			st, p := l.Plan(t, map[core.ShardID][]string{"s": {row}})
 			err := st.Publish(t.Context(), p, nil)
 			if x.problem != "" {
 				require.ErrorContains(t, err, x.problem)
@@ -246,8 +175,8 @@ func TestTheTableFollowsTheRows(t *testing.T) {
 }
 
 func TestFieldsThatTheTableCannotKeepAreNotLostSilently(t *testing.T) {
-	l := load(t, servers.PostgresFor(t), "CREATE TABLE t (id bigint)", postgres.Config{Table: "t"}, col("id", whole), col("_rescued", text))
-	refused := l.put(t, `{"id":1}`, `{"id":2,"_rescued":"{\"z\":1}"}`, `{"id":3}`)
+	l := load(t, servers.PostgresFor(t), "CREATE TABLE t (id bigint)", postgres.Config{Table: "t"}, sinktest.Column("id", whole), sinktest.Column("_rescued", text))
+	refused := l.Put(t, `{"id":1}`, `{"id":2,"_rescued":"{\"z\":1}"}`, `{"id":3}`)
 	require.Len(t, refused, 1)
 	require.Contains(t, refused[0], `2 rescued the row has fields`)
 	require.Equal(t, []string{"1", "3"}, l.rows(t, "SELECT id::text FROM t ORDER BY id"))
@@ -255,15 +184,15 @@ func TestFieldsThatTheTableCannotKeepAreNotLostSilently(t *testing.T) {
 
 // TestADatabaseThatWasSetBackIsNoticed: rows between are missing in it, and loading on would hide that.
 func TestADatabaseThatWasSetBackIsNoticed(t *testing.T) {
-	l := load(t, servers.PostgresFor(t), "CREATE TABLE t (id bigint)", postgres.Config{Table: "t"}, col("id", whole))
-	l.put(t, `{"id":1}`)
-	l.put(t, `{"id":2}`)
+	l := load(t, servers.PostgresFor(t), "CREATE TABLE t (id bigint)", postgres.Config{Table: "t"}, sinktest.Column("id", whole))
+	l.Put(t, `{"id":1}`)
+	l.Put(t, `{"id":2}`)
 	report, err := l.Verify(t.Context(), "p", false)
 	require.NoError(t, err)
 	require.Empty(t, report.Problems)
 	require.EqualValues(t, 2, report.Rows)
 	l.exec(t, "UPDATE _penstock.checkpoints SET seq = '1', plan = 1; DELETE FROM _penstock.plans WHERE plan = 2; DELETE FROM t WHERE id = 2")
-	st, p := l.plan(t, map[core.ShardID][]string{"shardId-000000000000": {`{"id":3}`}})
+	st, p := l.Plan(t, map[core.ShardID][]string{"shardId-000000000000": {`{"id":3}`}})
 	err = st.Publish(t.Context(), p, nil)
 	require.True(t, connectors.IsPermanent(err))
 	require.ErrorContains(t, err, `it stands at "1" since plan 1, plan 3 begins after "2". Was the database restored from an older state?`)
@@ -272,8 +201,8 @@ func TestADatabaseThatWasSetBackIsNoticed(t *testing.T) {
 
 // TestAnothersVerdictStands: two workers may see a table in different states; one verdict is carried out.
 func TestAnothersVerdictStands(t *testing.T) {
-	l := load(t, servers.PostgresFor(t), "CREATE TABLE t (id smallint)", postgres.Config{Table: "t"}, col("id", whole))
-	st, p := l.plan(t, map[core.ShardID][]string{"s": {`{"id":1}`, `{"id":70000}`, `{"id":3}`}})
+	l := load(t, servers.PostgresFor(t), "CREATE TABLE t (id smallint)", postgres.Config{Table: "t"}, sinktest.Column("id", whole))
+	st, p := l.Plan(t, map[core.ShardID][]string{"s": {`{"id":1}`, `{"id":70000}`, `{"id":3}`}})
 	asked := 0
 	require.NoError(t, st.Publish(t.Context(), p, func(_ context.Context, rejects []connectors.Reject) ([]connectors.Reject, error) {
 		asked++

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/penstock/penstock/connectors"
+	"github.com/penstock/penstock/sinks/internal/hold"
 )
 
 // Sink loads a table, or those of a route. It is safe for concurrent use.
@@ -151,25 +152,14 @@ func (s *Sink) Verify(ctx context.Context, pipeline string, _ bool) (connectors.
 	if err != nil {
 		return proof.Report(), err
 	}
-	outputs := map[string]bool{}
-	rows := int64(0)
-	for _, p := range plans {
-		proof.Add(p)
-		rows -= int64(len(p.Rejects))
-		for _, o := range p.Outputs {
-			outputs[o.Name] = true
-			rows += o.Rows
-		}
-	}
+	proof = hold.ProofOf(pipeline, plans)
 	for _, shard := range proof.Report().Shards {
 		key := shard.Incarnation + "/" + shard.Source + "/" + string(shard.Shard)
 		if at, ok := stands[key]; !ok || at != string(shard.Through) {
 			proof.Problem("%s: its plans end at %q, its checkpoint in the database stands at %q", shard.Shard, shard.Through, at)
 		}
 	}
-	r := proof.Report()
-	r.Rows, r.Outputs = rows, len(outputs)
-	return r, nil
+	return hold.ReportOf(proof, plans), nil
 }
 
 // plans reads the plans of a pipeline in order.
