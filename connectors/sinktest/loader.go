@@ -34,8 +34,8 @@ func NewLoader(s connectors.Sink, columns ...arrow.Field) *Loader {
 	return &Loader{Sink: s, Schema: core.SchemaOf(columns...), at: map[core.ShardID]int{}}
 }
 
-// batch has the rows, JSON objects, as the next records of a shard.
-func (l *Loader) batch(t *testing.T, shard core.ShardID, lines []string) core.Batch {
+// Batch has the rows, JSON objects, as the next records of a shard.
+func (l *Loader) Batch(t *testing.T, shard core.ShardID, lines []string) core.Batch {
 	t.Helper()
 	visible, _, err := array.RecordFromJSON(memory.DefaultAllocator, arrow.NewSchema(core.VisibleFields(l.Schema), nil), strings.NewReader("["+strings.Join(lines, ",")+"]"), array.WithUseNumber())
 	require.NoError(t, err)
@@ -98,7 +98,7 @@ func (l *Loader) stage(t *testing.T, s connectors.Sink, number int64, of map[cor
 	st, err := s.Stage(t.Context(), connectors.Flush{Pipeline: "p", Incarnation: incarnation, Number: number, Schema: l.Schema})
 	require.NoError(t, err)
 	for shard, lines := range of {
-		require.NoError(t, st.Add(t.Context(), l.batch(t, shard, lines), &connectors.Verdicts{}))
+		require.NoError(t, st.Add(t.Context(), l.Batch(t, shard, lines), &connectors.Verdicts{}))
 	}
 	return st
 }

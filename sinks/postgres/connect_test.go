@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/penstock/penstock/connectors"
+	"github.com/penstock/penstock/connectors/sinktest"
 	"github.com/penstock/penstock/core"
 	"github.com/penstock/penstock/core/certs/certstest"
 	"github.com/penstock/penstock/integration/servers"
@@ -22,7 +23,7 @@ import (
 // guarded is a database whose user app has to come with TLS and a password.
 func guarded(t *testing.T, issued certstest.Pair) *loader {
 	t.Helper()
-	l := load(t, servers.PostgresFor(t), "", postgres.Config{Table: "t"}, col("id", whole))
+	l := load(t, servers.PostgresFor(t), "", postgres.Config{Table: "t"}, sinktest.Column("id", whole))
 	for name, text := range map[string][]byte{"server.crt": issued.Cert, "server.key": issued.Key, "pg_hba.conf": []byte(`host all penstock 127.0.0.1/32 trust
 hostssl all app 127.0.0.1/32 scram-sha-256
 `)} {
@@ -46,13 +47,13 @@ func (l *loader) reached(t *testing.T, of string) error {
 	if err != nil {
 		return err
 	}
-	own := &loader{Sink: s, url: l.url, schema: l.schema, number: l.number, at: map[core.ShardID]int{}}
+	l.Loader.Sink = s
 	t.Cleanup(func() { require.NoError(t, s.Close(t.Context())) })
 	if err := s.Probe(t.Context()); err != nil {
 		return err
 	}
-	l.number++
-	st, p := own.plan(t, map[core.ShardID][]string{core.ShardID(fmt.Sprint("s", l.number)): {fmt.Sprintf(`{"id":%d}`, l.number)}})
+	n := next()
+	st, p := l.Plan(t, map[core.ShardID][]string{core.ShardID(fmt.Sprint("s", n)): {fmt.Sprintf(`{"id":%d}`, n)}})
 	err = st.Publish(t.Context(), p, nil)
 	require.NoError(t, st.Discard())
 	return err
@@ -102,7 +103,7 @@ func TestConnectionsAreAsPsqlMakesThem(t *testing.T) {
 			err := l.reached(t, x.url)
 			if x.problem == "" {
 				require.NoError(t, err)
-				require.Equal(t, []string{"true"}, l.rows(t, fmt.Sprintf("SELECT secure::text FROM t WHERE id = %d", l.number)))
+				require.Equal(t, []string{"true"}, l.rows(t, fmt.Sprintf("SELECT secure::text FROM t WHERE id = %d", serial)))
 				return
 			}
 			require.ErrorContains(t, err, x.problem)

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/penstock/penstock/connectors"
+	"github.com/penstock/penstock/connectors/sinktest"
 	"github.com/penstock/penstock/core"
 	"github.com/penstock/penstock/integration/servers"
 	"github.com/penstock/penstock/sinks/postgres"
@@ -20,7 +21,7 @@ import (
 // TestConnectionsAreCutWhileRowsAreSent cuts them after ever more bytes: what reads the rows for a connection that is gone must
 // not get in the way of the next one.
 func TestConnectionsAreCutWhileRowsAreSent(t *testing.T) {
-	l := load(t, servers.PostgresFor(t), "CREATE TABLE t (id bigint, name text)", postgres.Config{Table: "t"}, col("id", whole), col("name", text))
+	l := load(t, servers.PostgresFor(t), "CREATE TABLE t (id bigint, name text)", postgres.Config{Table: "t"}, sinktest.Column("id", whole), sinktest.Column("name", text))
 	at, err := url.Parse(l.url)
 	require.NoError(t, err)
 	var lc net.ListenConfig
@@ -50,13 +51,13 @@ func TestConnectionsAreCutWhileRowsAreSent(t *testing.T) {
 	s, err := postgres.Open(t.Context(), postgres.Config{URL: core.NewSecret(strings.Replace(l.url, at.Host, proxy.Addr().String(), 1)), Table: "t"})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close(t.Context())) })
-	l.put(t, `{"id":-1}`) // the ledger is there
-	sent := &loader{Sink: s, url: l.url, schema: l.schema, number: l.number, at: map[core.ShardID]int{}}
+	l.Put(t, `{"id":-1}`) // the ledger is there
+	l.Loader.Sink = s
 	var lines []string
 	for i := range 20_000 {
 		lines = append(lines, fmt.Sprintf(`{"id":%d,"name":"%0100d"}`, i, i))
 	}
-	st, p := sent.plan(t, map[core.ShardID][]string{"s": lines})
+	st, p := l.Plan(t, map[core.ShardID][]string{"s": lines})
 	for kib := range int64(40) {
 		room.Store(kib * 48 << 10)
 		err := st.Publish(t.Context(), p, nil)

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/penstock/penstock/connectors"
+	"github.com/penstock/penstock/connectors/sinktest"
 	"github.com/penstock/penstock/core"
 	"github.com/penstock/penstock/integration/servers"
 	"github.com/penstock/penstock/sinks/postgres"
@@ -20,11 +21,11 @@ var routed = postgres.Config{Route: "kind", Evolve: "add", Tables: map[string]po
 }}
 
 func TestRowsGoToTheTableOfTheirRoute(t *testing.T) {
-	l := load(t, servers.PostgresFor(t), "", routed, col("kind", text), col("id", whole), col("line", whole), col("note", text), col("url", text), col("gone", truth))
+	l := load(t, servers.PostgresFor(t), "", routed, sinktest.Column("kind", text), sinktest.Column("id", whole), sinktest.Column("line", whole), sinktest.Column("note", text), sinktest.Column("url", text), sinktest.Column("gone", truth))
 	types := func(table string) string {
 		return strings.Join(l.rows(t, "SELECT attname||' '||format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = '"+table+"'::regclass AND attnum > 0 ORDER BY attnum"), ", ")
 	}
-	require.Empty(t, l.put(t,
+	require.Empty(t, l.Put(t,
 		`{"kind":"order","id":1,"note":"a"}`, `{"kind":"click","id":7,"url":"/"}`, `{"kind":"order","id":2,"note":"b"}`, `{"kind":"click","id":7,"url":"/"}`, `{"kind":"order","id":1,"note":"c","gone":false}`))
 	require.Equal(t, "id bigint, note text", types("orders"))
 	require.Equal(t, "id bigint, url text", types("clicks"))
@@ -32,7 +33,7 @@ func TestRowsGoToTheTableOfTheirRoute(t *testing.T) {
 	require.Equal(t, []string{"7/", "7/"}, l.rows(t, "SELECT id||url FROM clicks"))
 	// A table comes with its first row; a column that only others' rows have is not made, and one that no row of a flush has is
 	// made null all the same.
-	require.Empty(t, l.put(t, `{"kind":"item","id":1,"line":1,"url":"x"}`, `{"kind":"order","id":1}`, `{"kind":"order","id":2,"gone":true}`, `{"kind":"item","id":1,"line":1,"url":"y"}`))
+	require.Empty(t, l.Put(t, `{"kind":"item","id":1,"line":1,"url":"x"}`, `{"kind":"order","id":1}`, `{"kind":"order","id":2,"gone":true}`, `{"kind":"item","id":1,"line":1,"url":"y"}`))
 	require.Equal(t, "id bigint, line bigint, url text", types("items"))
 	require.Equal(t, []string{"1-"}, l.rows(t, "SELECT id||coalesce(note, '-') FROM orders"))
 	require.Equal(t, []string{"11y"}, l.rows(t, "SELECT concat(id, line, url) FROM items"))
@@ -44,11 +45,11 @@ func TestRowsGoToTheTableOfTheirRoute(t *testing.T) {
 }
 
 func TestRowsWithoutARouteAreRefusedBeforeTheyAreWritten(t *testing.T) {
-	l := load(t, servers.PostgresFor(t), "", routed, col("kind", text), col("id", whole), col("line", whole), col("note", text))
-	st, err := l.Stage(t.Context(), connectors.Flush{Pipeline: "p", Incarnation: "00000000000000aa", Number: 1, Schema: l.schema})
+	l := load(t, servers.PostgresFor(t), "", routed, sinktest.Column("kind", text), sinktest.Column("id", whole), sinktest.Column("line", whole), sinktest.Column("note", text))
+	st, err := l.Stage(t.Context(), connectors.Flush{Pipeline: "p", Incarnation: "00000000000000aa", Number: 1, Schema: l.Schema})
 	require.NoError(t, err)
 	var v connectors.Verdicts
-	require.NoError(t, st.Add(t.Context(), l.batch(t, "s", []string{
+	require.NoError(t, st.Add(t.Context(), l.Batch(t, "s", []string{
 		`{"kind":"order","id":1}`, `{"kind":"refund","id":2}`, `{"id":3}`, `{"kind":"click","id":4,"note":"\u0000"}`, `{"kind":"order"}`, `{"kind":"click","id":6,"note":"x"}`,
 	}), &v))
 	require.Len(t, v.Refused, 2)

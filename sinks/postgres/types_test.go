@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/penstock/penstock/connectors"
+	"github.com/penstock/penstock/connectors/sinktest"
 	"github.com/penstock/penstock/core"
 	"github.com/penstock/penstock/integration/servers"
 	"github.com/penstock/penstock/sinks/postgres"
@@ -78,9 +80,9 @@ var kinds = []kind{
 	{arrow.ListOf(arrow.FixedWidthTypes.Date32), "date[]", []value{of(`["2026-01-02"]`, "{2026-01-02}")}},
 	{arrow.ListOf(stamp(arrow.Microsecond, "UTC")), "timestamp with time zone[]", []value{of(`["2026-01-02 03:04:05"]`, `{"2026-01-02 03:04:05+00"}`)}},
 	{arrow.ListOf(arrow.ListOf(arrow.PrimitiveTypes.Int64)), "jsonb", []value{of("[[1],[2,3]]", "[[1], [2, 3]]")}},
-	{arrow.ListOf(arrow.StructOf(col("a", whole))), "jsonb", []value{of(`[{"a":1},null]`, `[{"a": 1}, null]`)}},
+	{arrow.ListOf(arrow.StructOf(sinktest.Column("a", whole))), "jsonb", []value{of(`[{"a":1},null]`, `[{"a": 1}, null]`)}},
 	{arrow.LargeListOf(whole), "jsonb", []value{of("[1,null]", "[1, null]")}},
-	{arrow.StructOf(col("a", whole), col("b", arrow.StructOf(col("c", text)))), "jsonb", []value{of(`{"a":1,"b":{"c":"x"}}`, `{"a": 1, "b": {"c": "x"}}`), of(`{"a":null,"b":{"c":"\u0000"}}`, "!unsupported Unicode escape")}},
+	{arrow.StructOf(sinktest.Column("a", whole), sinktest.Column("b", arrow.StructOf(sinktest.Column("c", text)))), "jsonb", []value{of(`{"a":1,"b":{"c":"x"}}`, `{"a": 1, "b": {"c": "x"}}`), of(`{"a":null,"b":{"c":"\u0000"}}`, "!unsupported Unicode escape")}},
 	{arrow.Null, "", []value{}},
 }
 
@@ -150,7 +152,7 @@ func TestEveryTypeOfArrow(t *testing.T) {
 	server := servers.PostgresFor(t, "timezone=Pacific/Auckland")
 	for _, k := range kinds {
 		t.Run(fmt.Sprint(k.from), func(t *testing.T) {
-			l := load(t, server, "", postgres.Config{Table: "t", Evolve: "add"}, col("n", whole), col("v", k.from))
+			l := load(t, server, "", postgres.Config{Table: "t", Evolve: "add"}, sinktest.Column("n", whole), sinktest.Column("v", k.from))
 			a := column(t, k)
 			refused, err := l.putColumn(t, a)
 			require.NoError(t, err)
@@ -180,7 +182,7 @@ func TestTypesThatNobodyMakesAreNamed(t *testing.T) {
 	server := servers.PostgresFor(t)
 	for _, from := range strangers {
 		t.Run(fmt.Sprint(from), func(t *testing.T) {
-			l := load(t, server, "", postgres.Config{Table: "t", Evolve: "add"}, col("n", whole), col("v", from))
+			l := load(t, server, "", postgres.Config{Table: "t", Evolve: "add"}, sinktest.Column("n", whole), sinktest.Column("v", from))
 			_, err := l.putColumn(t, column(t, kind{from: from}))
 			require.ErrorIs(t, err, core.ErrInvalid)
 			require.ErrorContains(t, err, `column "v": type `+from.String())
@@ -188,10 +190,17 @@ func TestTypesThatNobodyMakesAreNamed(t *testing.T) {
 	}
 }
 
+// numbers numbers records by their handles.
+type numbers struct{}
+
+func (numbers) At(handle, _ int64) core.SequenceNumber {
+	return core.SequenceNumber(strconv.FormatInt(handle, 10))
+}
+
 // putColumn loads rows of a number and a value each, and returns why rows were refused, by their numbers.
 func (l *loader) putColumn(t *testing.T, a arrow.Array) (map[int]string, error) {
 	t.Helper()
-	b := array.NewRecordBuilder(memory.DefaultAllocator, core.SchemaOf(col("n", whole)))
+	b := array.NewRecordBuilder(memory.DefaultAllocator, core.SchemaOf(sinktest.Column("n", whole)))
 	for i := range a.Len() {
 		b.Field(0).(*array.Int64Builder).Append(int64(i + 1))
 		b.Field(1).(*array.Int32Builder).Append(0)
@@ -199,13 +208,13 @@ func (l *loader) putColumn(t *testing.T, a arrow.Array) (map[int]string, error) 
 		b.Field(3).(*array.StringBuilder).Append("key")
 		b.Field(4).(*array.Int64Builder).Append(int64(i))
 	}
-	rows := array.NewRecord(l.schema, append(b.NewRecord().Columns(), a), int64(a.Len()))
-	st, err := l.Stage(t.Context(), connectors.Flush{Pipeline: "p", Incarnation: "00000000000000aa", Number: 1, Schema: l.schema})
+	rows := array.NewRecord(l.Schema, append(b.NewRecord().Columns(), a), int64(a.Len()))
+	st, err := l.Stage(t.Context(), connectors.Flush{Pipeline: "p", Incarnation: "00000000000000aa", Number: 1, Schema: l.Schema})
 	require.NoError(t, err)
 	if err := st.Add(t.Context(), core.Batch{Shard: "s", Sequences: numbers{}, Rows: rows}, &connectors.Verdicts{}); err != nil {
 		return nil, err
 	}
-	p := connectors.Plan{Pipeline: "p", Incarnation: "00000000000000aa", Number: 1, Spans: []connectors.PlanSpan{{Source: "s", Shard: "s", Through: seq(a.Len())}}}
+	p := connectors.Plan{Pipeline: "p", Incarnation: "00000000000000aa", Number: 1, Spans: []connectors.PlanSpan{{Source: "s", Shard: "s", Through: numbers{}.At(int64(a.Len()), 0)}}}
 	p.Outputs, err = st.Outputs(t.Context())
 	require.NoError(t, err)
 	refused := map[int]string{}
