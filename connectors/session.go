@@ -228,14 +228,16 @@ func (s *session) reading() bool {
 	return false
 }
 
-// waiting reports whether a shard that should be read is held by another worker, or waits for its parents.
+// waiting reports whether a shard that should be read is held by another worker, or waits for its parents. Where it cannot be
+// known how far a shard goes, one that another worker holds is left to that, if it lives.
 func (s *session) waiting() bool {
+	_, chases := s.w.cfg.Source.(Chaser)
 	for id, shard := range s.known {
 		p := s.progress[id]
 		if s.shard[id] != nil || p.Ended {
 			continue
 		}
-		if tip := s.w.tips[id]; s.w.cfg.UntilCaughtUp && !shard.Closed && (tip == "" || tip.Compare(p.Checkpoint) <= 0) {
+		if tip := s.w.tips[id]; s.w.cfg.UntilCaughtUp && !shard.Closed && (tip == "" || tip.Compare(p.Checkpoint) <= 0) && (!chases || s.w.leases.Watched()) {
 			continue
 		}
 		return true

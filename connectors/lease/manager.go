@@ -57,6 +57,9 @@ func (m *Manager) Held() []*Lease {
 	return slices.SortedFunc(maps.Values(m.held), func(a, b *Lease) int { return strings.Compare(a.name, b.name) })
 }
 
+// Watched reports whether the rows were looked at for so long that the leases of those who died before are taken from them.
+func (m *Manager) Watched() bool { return m.cfg.Exclusive || m.now() > 2*m.cfg.Failover }
+
 // Changed receives something after leases were taken, lost, or asked for by another worker.
 func (m *Manager) Changed() <-chan struct{} { return m.changed }
 

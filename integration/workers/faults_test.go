@@ -72,6 +72,23 @@ func (f *fleet) campaign(source source, faults, seed int, restart func()) {
 	f.finish(p, lake, fmt.Sprintf("campaign=workers faults=%d %v", faults, happened))
 }
 
+// TestARunUntilCaughtUpTakesOverFromTheDead has a worker die with all shards, and another one deliver what is left and end.
+func TestARunUntilCaughtUpTakesOverFromTheDead(t *testing.T) {
+	servers.Need(t, "server and workers")
+	source, dir := sourceFor(t, "penstock"), t.TempDir()
+	lake := folder(filepath.Join(dir, "lake"))
+	f := newFleet(t, dir, source.pipeline(lake), source.endpoint, lake)
+	p, come := &producer{client: source.client, acked: map[string]bool{}, doubt: map[string]bool{}}, watch(lake)
+	f.add()
+	p.put(t.Context(), 500)
+	require.Eventually(t, func() bool { return len(come.look(t)) == p.count() }, time.Minute, 100*time.Millisecond, "%s", f.logs())
+	f.kill(0)
+	p.put(t.Context(), 500)
+	f.run("run", "p.yaml", "--state", f.state.String(), "--until-caught-up", "--failover", f.failover.String())
+	require.Len(t, come.look(t), 1000)
+	p.judge(t, come.rows)
+}
+
 // TestFrozenWorkersChangeNothing freezes two of four workers until others have their shards, and lets them go on, again and
 // again: what they were about to do must not be done. PENSTOCK_PAUSES says how often a worker is frozen.
 func TestFrozenWorkersChangeNothing(t *testing.T) {
