@@ -42,9 +42,10 @@ func TestTheDatabaseGoesAndComesBack(t *testing.T) {
 	var waited atomic.Int32
 	server.Kill()
 	opened := make(chan *postgres.Store, 1)
+	p := pool(t, server.URL)
 	go func() {
 		s, err := postgres.Open(t.Context(), postgres.Config{
-			Pool: pool(t, server.URL), Unreachable: func(int, time.Duration, error) { waited.Add(1) },
+			Pool: p, Unreachable: func(int, time.Duration, error) { waited.Add(1) },
 		})
 		if err != nil {
 			t.Error(err)
