@@ -63,6 +63,7 @@ func (w *Worker) carryOut(ctx context.Context, plan Plan, st Staging, letters []
 		return err
 	}
 	Step(ctx, "dead-letters-put")
+	put := false // the rows that the destination refused are among the dead letters
 	decide := func(ctx context.Context, rejects []Reject) ([]Reject, error) {
 		decided, ok, err := w.planner.decide(ctx, plan.Number, rejects)
 		if err != nil {
@@ -73,14 +74,19 @@ func (w *Worker) carryOut(ctx context.Context, plan Plan, st Staging, letters []
 		}
 		plan = decided
 		Step(ctx, "decided")
-		return decided.Rejects, w.putRejects(ctx, decided)
-	}
-	if plan.Decided {
 		if err := w.putRejects(ctx, plan); err != nil {
-			return err
+			return nil, err
 		}
+		put = true
+		return plan.Rejects, nil
 	}
 	err := w.retry(ctx, "publish", func() error {
+		if plan.Decided && !put { // before the rest is published: what is refused is in the dead letters by then
+			if err := w.putRejects(ctx, plan); err != nil {
+				return err
+			}
+			put = true
+		}
 		err := st.Publish(ctx, plan, decide)
 		if errors.Is(err, errDone) {
 			return nil

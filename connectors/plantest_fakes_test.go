@@ -204,8 +204,14 @@ func (r riverView) Read(_ context.Context, shard core.ShardID, after core.Sequen
 }
 
 func (r riverView) Reread(ctx context.Context, shard core.ShardID, after core.SequenceNumber) (Reader, error) {
+	if ctx.Value(weather{}) != nil && r.chaos.n(3) == 0 {
+		return nil, errWeather
+	}
 	return r.Read(ctx, shard, after)
 }
+
+// weather marks the reading of rows that were refused, whose source may be away then.
+type weather struct{}
 
 func (r riverView) Gap(ctx context.Context, shard core.ShardID, after core.SequenceNumber) (Gap, error) {
 	r.chaos.stall(ctx)
@@ -419,7 +425,7 @@ func (s *coastStaging) Publish(ctx context.Context, p Plan, decide Decide) error
 			}
 		}
 		var err error
-		if rejects, err = decide(ctx, mine); err != nil {
+		if rejects, err = decide(context.WithValue(ctx, weather{}, true), mine); err != nil {
 			return err
 		}
 	}
