@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/penstock/penstock/connectors/lease"
@@ -91,12 +92,11 @@ func (w *Worker) standing(ctx context.Context) error {
 // plan open: those that a worker left, which died, are finished. A pipeline that would end by itself does not wait.
 func (w *Worker) awaitResume(ctx context.Context) error {
 	err := w.standing(ctx)
-	if errors.Is(err, ErrPaused) {
-		if err := w.settlePlans(ctx); err != nil {
+	var watch watch
+	for errors.Is(err, ErrPaused) {
+		if err := w.settlePlans(ctx, &watch); err != nil {
 			return err
 		}
-	}
-	for errors.Is(err, ErrPaused) {
 		w.tell(Paused)
 		if f, ok := w.cfg.Source.(Finite); w.cfg.UntilCaughtUp || ok && f.Finite() {
 			return err
@@ -112,15 +112,61 @@ func (w *Worker) awaitResume(ctx context.Context) error {
 	return err
 }
 
-// settlePlans finishes the plans that are open.
-func (w *Worker) settlePlans(ctx context.Context) error {
+// watch finds out which owners of leases live.
+type watch struct {
+	first Leases
+	since time.Time
+	moved []string // of the owners, in the last failover time that was watched
+	whole bool     // such a time was watched
+}
+
+// look looks at the leases once more.
+func (o *watch) look(ctx context.Context, w *Worker) (Leases, error) {
+	now, err := LookAtLeases(ctx, w.cfg.Store, w.cfg.Pipeline)
+	if err != nil {
+		return now, err
+	}
+	if failover := w.leases.Failover(); o.since.IsZero() || time.Since(o.since) > failover {
+		if !o.since.IsZero() {
+			o.moved, o.whole = o.first.Moved(now.Picture), true
+		}
+		o.first, o.since = now, time.Now()
+	}
+	return now, nil
+}
+
+// dead reports whether nobody who has a shard of a plan can be alive.
+func (o *watch) dead(p Plan, now Leases) bool {
+	holders := now.Holders()
+	for _, span := range p.Spans {
+		owner := now.Owner(span.Source, span.Shard)
+		if slices.Contains(holders, owner) && (!o.whole || slices.Contains(o.moved, owner)) {
+			return false
+		}
+	}
+	return true
+}
+
+// settlePlans finishes the open plans of workers that are dead. Those that live finish theirs themselves.
+func (w *Worker) settlePlans(ctx context.Context, o *watch) error {
+	now, err := o.look(ctx, w)
+	if err != nil {
+		return err
+	}
 	plans, err := OpenPlans(ctx, w.cfg.Store, w.cfg.Pipeline)
 	for _, p := range plans {
 		if err != nil || p.Incarnation != w.incarnation {
 			break
 		}
+		if !o.dead(p, now) {
+			continue
+		}
 		w.tell(Pausing)
-		err = w.resume(ctx, p.Number)
+		if p.Spans[0].Source == w.cfg.Source.ID() { // they are all of one
+			err = w.resume(ctx, p.Number)
+		} else {
+			err = w.finishOther(ctx, p)
+		}
 	}
 	return err
 }

@@ -19,6 +19,9 @@ func ReadThere(ctx context.Context, source Source, s Shard, after core.SequenceN
 		return nil
 	}
 	for {
+		if !chases && after != "" && s.Last.Compare(after) <= 0 {
+			return nil // the last of what was there has expired meanwhile
+		}
 		more, err := readThere(ctx, func() (Reader, error) { return read(ctx, s.ID, after) }, s, chases, &after, f)
 		if !errors.Is(err, shardlog.ErrTrimmed) || !more {
 			return err

@@ -19,6 +19,7 @@ import (
 	"github.com/penstock/penstock/connectors/lease"
 	"github.com/penstock/penstock/connectors/streamsource"
 	"github.com/penstock/penstock/core"
+	"github.com/penstock/penstock/core/shardlog"
 	"github.com/penstock/penstock/core/stream"
 	"github.com/penstock/penstock/pipelines"
 )
@@ -304,4 +305,19 @@ func TestAWrongConfigurationIsSaid(t *testing.T) {
 	require.ErrorContains(t, err, `name "No"`)
 	require.ErrorContains(t, err, "want a Source")
 	require.ErrorContains(t, err, "Parallel")
+}
+
+// TestABatchIsNeverPassedOver: Process looks something up in another stream, of which records have expired; the next try would do.
+func TestABatchIsNeverPassedOver(t *testing.T) {
+	n, s := open(t, 1)
+	fill(t, s, 0, 100)
+	d, tries := newTable(), 0
+	err := run(t, config(n, s, func(_ context.Context, b consumer.Batch) error {
+		if tries++; tries == 1 {
+			return fmt.Errorf("look up in the other stream: %w", shardlog.ErrTrimmed)
+		}
+		return d.add("a", b)
+	}))
+	require.NoError(t, err)
+	d.whole(t, 100)
 }

@@ -96,12 +96,23 @@ func (s *staging) process(ctx context.Context, p connectors.Plan, span connector
 		Consumer: p.Pipeline, Incarnation: p.Incarnation, Source: span.Source, Shard: span.Shard,
 		From: span.ProofFrom, Through: span.Through, Arrow: g.parts, records: g.rows,
 	})
-	if err == nil {
-		s.mu.Lock()
-		s.done[span.Shard] = true
-		s.mu.Unlock()
+	if err != nil {
+		return own(err)
 	}
-	return err
+	s.mu.Lock()
+	s.done[span.Shard] = true
+	s.mu.Unlock()
+	return nil
+}
+
+// own is an error of Process without what it wraps, but that it is permanent: that a stream of Process's own is trimmed must not
+// be taken for a word about this one.
+func own(err error) error {
+	text := errors.New(err.Error())
+	if connectors.IsPermanent(err) {
+		return connectors.Permanent(text)
+	}
+	return text
 }
 
 func (s *staging) isDone(shard core.ShardID) bool {

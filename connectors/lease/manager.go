@@ -27,6 +27,9 @@ type Manager struct {
 	shards    map[string]bool
 	held      map[string]*Lease
 	releasing map[string]bool
+
+	looked      bool          // a round has come to its end
+	first, last time.Duration // when the first such one began, and the last
 }
 
 // NewManager returns a manager that holds nothing and starts nothing.
@@ -57,8 +60,16 @@ func (m *Manager) Held() []*Lease {
 	return slices.SortedFunc(maps.Values(m.held), func(a, b *Lease) int { return strings.Compare(a.name, b.name) })
 }
 
-// Watched reports whether the rows were looked at for so long that the leases of those who died before are taken from them.
-func (m *Manager) Watched() bool { return m.cfg.Exclusive || m.now() > 2*m.cfg.Failover }
+// Failover is how long an owner must be seen to stand still before its leases may be taken.
+func (m *Manager) Failover() time.Duration { return m.cfg.Failover }
+
+// Watched reports whether the rows have been looked at for so long, and lately, that the leases of those who died before are taken
+// from them.
+func (m *Manager) Watched() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.cfg.Exclusive || m.looked && m.now()-m.first > 2*m.cfg.Failover && m.now()-m.last < m.cfg.Failover
+}
 
 // Changed receives something after leases were taken, lost, or asked for by another worker.
 func (m *Manager) Changed() <-chan struct{} { return m.changed }
@@ -69,7 +80,11 @@ func (m *Manager) Run(ctx context.Context) {
 	var asker chan error
 	for ctx.Err() == nil {
 		limited, cancel := context.WithTimeout(ctx, m.cfg.Failover) // what takes longer is of no use
+		began := m.now()
 		wait, err := m.round(limited)
+		if err == nil {
+			m.noteRound(began)
+		}
 		if err != nil && limited.Err() != nil {
 			err = errors.Join(errLate, err)
 		}
@@ -86,6 +101,15 @@ func (m *Manager) Run(ctx context.Context) {
 		}
 		t.Stop()
 	}
+}
+
+func (m *Manager) noteRound(began time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.looked {
+		m.looked, m.first = true, began
+	}
+	m.last = began
 }
 
 // errLate says that the store did not answer within the failover time.

@@ -241,6 +241,9 @@ func (c shardItem) progressRow(p rowPart) ([]byte, int64) {
 	if ours && was.at == c.at {
 		return was.value, was.version
 	}
+	if was.version != 0 && was.at == c.at { // what we wrote of another source or incarnation, and not KCL
+		return nil, 0
+	}
 	prog := connectors.Progress{Source: p.source, Shard: core.ShardID(p.shard)}
 	if ours {
 		_ = json.Unmarshal(was.value, &prog) // what was written can be read
