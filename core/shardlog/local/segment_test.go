@@ -214,9 +214,12 @@ func TestManySegmentsAreReadWithFewFilesOpen(t *testing.T) {
 // TestReadersGoOnOnceThereAreDescriptors reads while the process has none left.
 func TestReadersGoOnOnceThereAreDescriptors(t *testing.T) {
 	mem := vfs.NewMem()
-	e := open(t, mem, "/log", toSegments())
-	fill(t, e, "log", 50)
-	require.NoError(t, e.tidy())
+	e, err := Open(mem, "/log", toSegments())
+	require.NoError(t, err)
+	fill(t, e, "log", 200)
+	require.NoError(t, e.Close())
+	require.NotEmpty(t, segmentFiles(t, mem))
+	e = open(t, mem, "/log", toSegments()) // which has none of them open
 	c, err := e.Read(t.Context(), "log", 0, shardlog.ReadOpts{})
 	require.NoError(t, err)
 	defer func() { require.NoError(t, c.Close()) }()
@@ -228,7 +231,7 @@ func TestReadersGoOnOnceThereAreDescriptors(t *testing.T) {
 		}
 		return nil
 	})
-	for n := 0; n < 50; {
+	for n := 0; n < 200; {
 		_, err := c.Next(t.Context())
 		if err == nil {
 			n++
