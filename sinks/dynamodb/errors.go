@@ -74,8 +74,14 @@ func meaning(err error) adaptive.Meaning {
 // errUnprocessed says that the server left a part of a batch undone.
 var errUnprocessed = errors.New("the table took only a part of a batch")
 
+// errRefusedBefore is why a row is refused that the table refused an earlier worker, or an earlier try.
+var errRefusedBefore = errors.New("the table refused it at an earlier try, which did not get to tell why")
+
 // ofItem is what the server said when it refused an item for what it is, and would again.
 func ofItem(err error) (code, reason string) {
+	if errors.Is(err, errRefusedBefore) {
+		return "dynamodb_refused", errRefusedBefore.Error()
+	}
 	var api smithy.APIError
 	if !errors.As(err, &api) {
 		return "", ""

@@ -43,7 +43,7 @@ func (r *reader) keyOf(i int) (map[string]types.AttributeValue, string, error) {
 func (r *reader) keyValue(i, k int, name string) (types.AttributeValue, error) {
 	if r.cfg.Mode == modeAppend && name == r.cfg.Key.identity() {
 		w := r.which(i)
-		return text(fmt.Sprintf("%s:%s:%s:%d", r.source, w.Shard, w.Seq, w.Ord)), nil
+		return text(fmt.Sprintf("%s:%s:%s:%s:%d", r.pipeline, r.source, w.Shard, w.Seq, w.Ord)), nil
 	}
 	c := r.key[k]
 	if c.arr == nil || c.arr.IsNull(i) {

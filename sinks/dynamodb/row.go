@@ -20,6 +20,7 @@ import (
 // Attributes of an item beside its columns. No column can have such a name.
 const (
 	markName    = "_penstock.seq"     // of the record that the item was last put from
+	refusedName = ".refused"          // ends the name of the marks of rows that the table refused, beside a mark
 	ordersName  = "_penstock.order"   // what order_by had in it
 	deletedName = "_penstock.deleted" // true: the item is a tombstone
 	expiresName = "_penstock.expires" // seconds since 1970: when a tombstone may go, where no column says so of items
@@ -79,14 +80,16 @@ func shardMark(pipeline, source string, shard core.ShardID) string {
 
 // reader reads the rows of one batch.
 type reader struct {
-	cfg     Config
-	table   *table
-	batch   core.Batch
-	source  string
-	key     []column
-	columns []column
-	deletes *array.Boolean
-	orders  func(i int) (order, error) // nil: no order_by, or null
+	cfg    Config
+	table  *table
+	batch  core.Batch
+	source string
+	// pipeline is part of the identity of rows: several may append to one table.
+	pipeline string
+	key      []column
+	columns  []column
+	deletes  *array.Boolean
+	orders   func(i int) (order, error) // nil: no order_by, or null
 }
 
 // column is one that is not null throughout.
@@ -98,8 +101,8 @@ type column struct {
 }
 
 // newReader binds the columns of a batch. An error is of a column's type.
-func newReader(cfg Config, t *table, source string, b core.Batch) (*reader, error) {
-	r := &reader{cfg: cfg, table: t, batch: b, source: source, key: make([]column, len(cfg.Key.names()))}
+func newReader(cfg Config, t *table, pipeline, source string, b core.Batch) (*reader, error) {
+	r := &reader{cfg: cfg, table: t, batch: b, source: source, pipeline: pipeline, key: make([]column, len(cfg.Key.names()))}
 	for c := core.HiddenColumns; c < int(b.Rows.NumCols()); c++ {
 		if b.Rows.Column(c).DataType().ID() == arrow.NULL {
 			continue

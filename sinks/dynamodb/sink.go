@@ -3,6 +3,7 @@ package dynamodb
 import (
 	"context"
 	"fmt"
+	"maps"
 	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -106,19 +107,23 @@ func (st *staging) publish(ctx context.Context, p connectors.Plan, decide connec
 		return err
 	}
 	refused := hold.NewRefusals("table "+s.cfg.Table, p)
+	var table *table
 	if st.Rows.Len() > 0 {
 		t, err := s.open(ctx, st.Schema)
 		if err != nil {
 			return err
 		}
+		table = t
 		w := &writer{Refusals: refused, sink: s, table: t, plan: p, rows: st.Rows, schema: st.Schema}
 		if err := w.write(ctx); err != nil {
 			return fmt.Errorf("write items: %w", err)
 		}
 	}
 	if refused.Len() > 0 { // by a table that is another one by now, perhaps: that is no row's fault
-		if _, err := s.look(ctx); err != nil {
+		if now, err := s.look(ctx); err != nil {
 			return err
+		} else if now == nil || table != nil && !maps.Equal(now.keyTypes, table.keyTypes) {
+			return fmt.Errorf("table %s is not the one that it was when the flush began", s.cfg.Table)
 		}
 	}
 	// Another worker's verdict may stand instead. A row that only it refused was taken here and is there now; one that only

@@ -82,11 +82,39 @@ func (s *Sink) open(ctx context.Context, schema *arrow.Schema) (*table, error) {
 			t, err = s.look(ctx)
 		}
 	}
+	if err == nil && s.cfg.Create != "" {
+		err = s.removeInTime(ctx)
+	}
 	if err != nil {
 		return nil, err
 	}
 	s.table = t
 	return t, nil
+}
+
+// removeInTime has the table remove items when they say so, if they do and it does not yet.
+func (s *Sink) removeInTime(ctx context.Context) error {
+	if s.cfg.TTL == "" && s.cfg.DeleteWhen == "" {
+		return nil
+	}
+	const unknown = "UnknownOperationException" // the server removes nothing by itself
+	is, err := s.client.DescribeTimeToLive(ctx, &dynamodb.DescribeTimeToLiveInput{TableName: &s.cfg.Table})
+	if codeOf(err) == unknown {
+		return nil
+	} else if err != nil {
+		return explain("look at the time to live of", s.cfg.Table, err)
+	}
+	if d := is.TimeToLiveDescription; d != nil && (d.TimeToLiveStatus == types.TimeToLiveStatusEnabled || d.TimeToLiveStatus == types.TimeToLiveStatusEnabling) {
+		return nil
+	}
+	attribute, enabled := s.expires(), true
+	_, err = s.client.UpdateTimeToLive(ctx, &dynamodb.UpdateTimeToLiveInput{
+		TableName: &s.cfg.Table, TimeToLiveSpecification: &types.TimeToLiveSpecification{AttributeName: &attribute, Enabled: &enabled},
+	})
+	if codeOf(err) == unknown {
+		return nil
+	}
+	return explain("enable time to live of", s.cfg.Table, err)
 }
 
 // create makes the table, whose key has the types of the columns.
@@ -107,23 +135,7 @@ func (s *Sink) create(ctx context.Context, schema *arrow.Schema) error {
 		in.AttributeDefinitions = append(in.AttributeDefinitions, types.AttributeDefinition{AttributeName: &name, AttributeType: typ})
 		in.KeySchema = append(in.KeySchema, types.KeySchemaElement{AttributeName: &name, KeyType: []types.KeyType{types.KeyTypeHash, types.KeyTypeRange}[i]})
 	}
-	if err := s.make(ctx, in); err != nil {
-		return err
-	}
-	if s.cfg.TTL == "" && s.cfg.DeleteWhen == "" {
-		return nil
-	}
-	attribute, enabled := s.expires(), true
-	_, err := s.client.UpdateTimeToLive(ctx, &dynamodb.UpdateTimeToLiveInput{
-		TableName: &s.cfg.Table, TimeToLiveSpecification: &types.TimeToLiveSpecification{AttributeName: &attribute, Enabled: &enabled},
-	})
-	switch codeOf(err) {
-	case "ValidationException": // another worker has enabled it
-		return nil
-	case "UnknownOperationException": // the server removes nothing by itself
-		return nil
-	}
-	return explain("enable time to live of", s.cfg.Table, err)
+	return s.make(ctx, in)
 }
 
 // keyType is the type of a key's attribute for a column.

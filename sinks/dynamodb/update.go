@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
@@ -27,8 +28,12 @@ type update struct {
 	id    string
 	shard core.ShardID
 	rows  []connectors.Reject
-	first string // mark of the first row
-	last  string // mark of the last
+	marks []string // of rows
+	first string   // the first of them
+	last  string   // the last of them
+	// refused are the marks of the rows before this one that the table refused, of single ones. The item keeps them beside the
+	// mark of a later row: who finds that must not take them for made.
+	refused *[]string
 
 	cleared bool // a row deleted the item; what follows is of those after it
 	deleted bool // none came after it
@@ -42,7 +47,11 @@ func (u *updates) add(r *row) error {
 	of := r.id + "\x00" + string(r.Shard)
 	had := u.of[of]
 	if len(had) == 0 || u.single {
-		had = append(had, &update{w: u.w, key: r.key, id: r.id, shard: r.Shard, first: r.mark})
+		refused := new([]string)
+		if len(had) > 0 {
+			refused = had[0].refused
+		}
+		had = append(had, &update{w: u.w, key: r.key, id: r.id, shard: r.Shard, first: r.mark, refused: refused})
 		had[len(had)-1].clear()
 		u.of[of] = had
 	}
@@ -67,7 +76,7 @@ func (u *update) clear() {
 
 // take adds what a row changes to what those before it did.
 func (u *update) take(r *row) error {
-	u.rows, u.last = append(u.rows, r.Reject), r.mark
+	u.rows, u.marks, u.last = append(u.rows, r.Reject), append(u.marks, r.mark), r.mark
 	if u.deleted = r.deletes; r.deletes {
 		u.clear()
 		u.cleared, u.expires = true, r.expires
@@ -100,6 +109,14 @@ func (u *update) take(r *row) error {
 
 // send makes the change once, whoever else makes it, and however often. A row's mark says whether it was made.
 func (u *update) send(ctx context.Context) error {
+	err := u.make(ctx)
+	if code, _ := ofItem(err); code != "" {
+		*u.refused = append(*u.refused, u.last)
+	}
+	return err
+}
+
+func (u *update) make(ctx context.Context) error {
 	mark := shardMark(u.w.plan.Pipeline, u.w.sourceOf(u.shard), u.shard)
 	revive := false
 	for range 3 { // a tombstone may come and go between two looks
@@ -117,7 +134,7 @@ func (u *update) send(ctx context.Context) error {
 		if at, ok := item[mark].(*types.AttributeValueMemberS); ok {
 			switch {
 			case at.Value >= u.last:
-				return nil
+				return u.made(item[mark+refusedName])
 			case at.Value >= u.first:
 				return errPartly
 			}
@@ -125,6 +142,18 @@ func (u *update) send(ctx context.Context) error {
 		_, revive = item[deletedName]
 	}
 	return errors.New("the item changes with every look at it")
+}
+
+// made is the error of a change that an item has the mark of, where the table refused rows of it.
+func (u *update) made(refused types.AttributeValue) error {
+	set, ok := refused.(*types.AttributeValueMemberSS)
+	if !ok || !slices.ContainsFunc(u.marks, func(mark string) bool { return slices.Contains(set.Value, mark) }) {
+		return nil
+	}
+	if len(u.marks) > 1 {
+		return errPartly
+	}
+	return errRefusedBefore
 }
 
 // item is the item as it is.
@@ -137,13 +166,18 @@ func (u *update) item(ctx context.Context) (map[string]types.AttributeValue, err
 	return out.Item, nil
 }
 
-// try makes the change if no row of it is in the item. revive says that the item is a tombstone; else it must not be one,
-// unless that does not matter.
+// try makes the change if no row of it is in the item. revive says that the item is a tombstone, which another pipeline may have
+// made; else it must not be one, unless that does not matter.
 func (u *update) try(ctx context.Context, mark string, revive bool) error {
 	e := newExpression()
 	e.assign(mark, text(u.last))
+	if len(*u.refused) > 0 {
+		e.assign(mark+refusedName, &types.AttributeValueMemberSS{Value: *u.refused})
+	} else {
+		e.remove = append(e.remove, e.name(mark+refusedName))
+	}
 	condition := "(attribute_not_exists(" + e.name(mark) + ") OR " + e.name(mark) + " < " + e.value(text(u.first)) + ")"
-	if !u.cleared && u.w.sink.cfg.DeleteWhen != "" {
+	if !u.cleared {
 		is := map[bool]string{true: " AND attribute_exists(", false: " AND attribute_not_exists("}[revive]
 		condition += is + e.name(deletedName) + ")"
 	}

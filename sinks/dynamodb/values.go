@@ -109,7 +109,7 @@ func structOf(a *array.Struct) (attribute, error) {
 	return func(i int) (types.AttributeValue, error) {
 		m := map[string]types.AttributeValue{}
 		for c, field := range fields {
-			if a.Field(c).IsNull(i) {
+			if f := a.Field(c); f.IsNull(i) || f.DataType().ID() == arrow.NULL { // such an array says that nothing in it is null
 				continue
 			}
 			v, err := field(i)
@@ -133,7 +133,7 @@ func listOf(a array.ListLike) (attribute, error) {
 		list := make([]types.AttributeValue, 0, end-start)
 		for j := int(start); j < int(end); j++ {
 			var v types.AttributeValue = &types.AttributeValueMemberNULL{Value: true}
-			if values.IsValid(j) {
+			if values.IsValid(j) && values.DataType().ID() != arrow.NULL {
 				if v, err = element(j); err != nil {
 					return nil, err
 				}

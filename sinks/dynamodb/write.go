@@ -72,7 +72,7 @@ func (w *writer) draw(ctx context.Context, lots int) error {
 }
 
 func (w *writer) reader(b core.Batch) (*reader, error) {
-	r, err := newReader(w.sink.cfg, w.table, w.sourceOf(b.Shard), b)
+	r, err := newReader(w.sink.cfg, w.table, w.plan.Pipeline, w.sourceOf(b.Shard), b)
 	return r, connectors.Permanent(err) // columns that matter keep their types
 }
 
