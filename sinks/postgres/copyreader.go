@@ -156,12 +156,13 @@ func (r *copyReader) at(n int64) int64 {
 	if n < 1 || n > r.sent {
 		return -1
 	}
-	for _, before := range r.left {
+	at := n
+	for _, before := range r.left { // how many were sent before each
 		if before < n {
-			n++
+			at++
 		}
 	}
-	return r.lo + n - 1
+	return r.lo + at - 1
 }
 
 // begin takes up a part.

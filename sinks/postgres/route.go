@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
@@ -26,7 +27,7 @@ func (p *part) needs(schema *arrow.Schema) *arrow.Schema {
 	}
 	var fields []arrow.Field
 	for _, f := range core.VisibleFields(schema) {
-		if p.has[f.Name] {
+		if cfg := p.to.cfg; p.has[f.Name] || slices.Contains(cfg.Key, f.Name) || f.Name == cfg.OrderBy { // null though they are
 			fields = append(fields, f)
 		}
 	}

@@ -95,3 +95,12 @@ func TestRoutesAreChecked(t *testing.T) {
 	}
 	require.Equal(t, []string{"gone", "id", "kind", "line"}, routed.Columns())
 }
+
+func TestATableIsMadeWithItsKeyThoughNoRowHasOne(t *testing.T) {
+	l := load(t, servers.PostgresFor(t), "", postgres.Config{Route: "r", Evolve: "add", Tables: map[string]postgres.Table{
+		"a": {Table: "a"}, "b": {Table: "b", Mode: "upsert", Key: []string{"id"}},
+	}}, sinktest.Column("r", text), sinktest.Column("id", whole), sinktest.Column("v", text))
+	st, p := l.Plan(t, map[core.ShardID][]string{"s": {`{"r":"a","id":1,"v":"x"}`, `{"r":"b","id":null,"v":"y"}`}})
+	err := st.Publish(t.Context(), p, func(_ context.Context, r []connectors.Reject) ([]connectors.Reject, error) { return r, nil })
+	require.NoError(t, err)
+}

@@ -118,6 +118,9 @@ func (s *Sink) Incarnations(ctx context.Context, pipeline string) ([]string, err
 
 // Repeats says what a table has of rows that are written again.
 func (s *Sink) Repeats() string {
+	if s.cfg.Route != "" {
+		return "each table by its mode: with append, rows that are read again are there twice; with upsert, they take the place of those of their keys"
+	}
 	if s.cfg.Mode == modeUpsert {
 		return "the table has a row once for each key: rows that are read again take the place of those that are there, also of later ones until these are read again too, unless order_by tells which is later"
 	}
