@@ -1,6 +1,7 @@
 package pipelines
 
 import (
+	"slices"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -25,6 +26,10 @@ func (r *Registry) Backfill(name string, text, of []byte, from, to time.Time, en
 	source := child(root, "source")
 	if source == nil || source.Kind != yaml.MappingNode || len(f.list) > 0 {
 		return nil, f.err()
+	}
+	if k := child(source, "kinesis"); k != nil { // a registered consumer is one reader's: that of the pipeline goes on
+		unset(k, "mode")
+		unset(k, "consumer")
 	}
 	at := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
 	set(at, "at", scalar(from))
@@ -61,4 +66,14 @@ func set(n *yaml.Node, key string, value *yaml.Node) {
 		}
 	}
 	n.Content = append(n.Content, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: key}, value)
+}
+
+// unset takes a key out.
+func unset(n *yaml.Node, key string) {
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == key {
+			n.Content = slices.Delete(n.Content, i, i+2)
+			return
+		}
+	}
 }

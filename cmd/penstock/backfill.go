@@ -67,6 +67,9 @@ func backfillSpec(ctx context.Context, b *pipelines.Books, of, from, to, into st
 	case time.Now().Before(end):
 		return nil, usage(errors.New("--to has not come yet: records may still arrive before it"))
 	}
+	if b.State != nil && b.State.EachLease {
+		return nil, usage(errors.New("a lease table of DynamoDB has one pipeline, so a backfill has no place in it: have its source, stages and sink in a file of its own"))
+	}
 	text, err := os.ReadFile(into) //nolint:gosec // the user named it
 	if err != nil {
 		return nil, usage(err)

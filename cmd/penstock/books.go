@@ -54,6 +54,7 @@ func (c *booksConfig) open(cmd *cobra.Command, f func(*pipelines.Books) error) e
 			return f(&pipelines.Books{Node: n, Registry: registry(), Env: os.LookupEnv})
 		})
 	}
+	c.state.looks = true
 	st, closing, err := c.state.open(ctx, nil)
 	defer closing()
 	if err != nil {

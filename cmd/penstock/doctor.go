@@ -74,7 +74,7 @@ run asks them before it starts, the shared state, and pipelines that are paused,
 records to retention, or filling their dead letters.
 
 Without files it looks at the pipelines that ran. Nothing is changed but a file in the data directory that is written, synced
-and removed. Where another process has the data directory, it is that process which looks. Exit code 1: there is a problem;
+and removed, and the folder of a file sink, which is made. Where another process has the data directory, it is that process which looks. Exit code 1: there is a problem;
 warnings alone are none.`,
 		Example:           "  penstock doctor\n  penstock doctor clicks-archive.yaml --state http://streams.example:4567",
 		ValidArgsFunction: yamlFiles,
@@ -138,7 +138,8 @@ func (d *doctor) all(ctx context.Context, specs []*pipelines.Spec) {
 		d.directory(ctx)
 	}
 	names := d.names(ctx)
-	if len(specs) == 0 {
+	given := len(specs) > 0
+	if !given {
 		specs = d.stored(ctx, names)
 	}
 	d.clocks(ctx, specs)
@@ -146,7 +147,7 @@ func (d *doctor) all(ctx context.Context, specs []*pipelines.Spec) {
 		d.reach(ctx, s)
 	}
 	for _, name := range names {
-		if len(specs) == 0 || wants(specs, name) {
+		if !given || wants(specs, name) {
 			d.pipeline(ctx, name)
 		}
 	}

@@ -14,8 +14,9 @@ import (
 
 // Bounds of what is found of pipelines.
 const (
-	stuckLook   = 3 * time.Second // a plan that is still open after so long is worth a word
-	letterHours = 1               // dead letters of so long count as growing
+	stuckLook   = 3 * time.Second  // a plan that is still open after so long is worth a word
+	letterHours = 1                // dead letters of so long count as growing
+	deadLook    = 10 * time.Second // a worker that stands still for so long is dead
 )
 
 // pipeline looks at how a pipeline that ran stands.
@@ -69,12 +70,14 @@ func (d *doctor) plans(ctx context.Context, name string, was pipelines.Standing)
 func (d *doctor) lag(ctx context.Context, name string, standing pipelines.Standing, shards []pipelines.ShardProgress) {
 	check := "lag of " + name
 	var most pipelines.ShardProgress
+	unknown := false
 	for _, s := range shards {
 		for _, g := range s.Lost {
 			d.bad(check, "what is gone cannot be had again; give the stream a longer retention than its pipelines are ever behind (penstock streams)", "lost of %s: %s", s.Shard, g)
 		}
 		switch {
 		case s.Problem != "" && !s.Ended:
+			unknown = true
 			d.odd(check, "see the message", "how far %s is behind is not known: %s", s.Shard, s.Problem)
 		case s.Lag > most.Lag && !s.Ended:
 			most = s
@@ -83,6 +86,7 @@ func (d *doctor) lag(ctx context.Context, name string, standing pipelines.Standi
 	behind := time.Duration(most.Lag)
 	keep, err := d.retention(ctx, name, most.Source)
 	switch {
+	case behind == 0 && unknown:
 	case behind == 0:
 		d.fine(check, "nothing waits")
 	case err == nil && behind > keep*8/10:
@@ -90,7 +94,7 @@ func (d *doctor) lag(ctx context.Context, name string, standing pipelines.Standi
 			"%s is %s behind, and its stream keeps records for %s: they expire before they are delivered", most.Shard, behind.Round(time.Second), keep)
 	case err == nil && behind > keep/2:
 		d.odd(check, "have it catch up, or give the stream a longer retention", "%s is %s behind, and its stream keeps records for %s", most.Shard, behind.Round(time.Second), keep)
-	case len(standing.Holders) == 0 && standing.PausedAt == nil && behind > time.Minute:
+	case behind > time.Minute && standing.PausedAt == nil && d.books.Unattended(ctx, name, deadLook) == nil:
 		d.odd(check, "start it with penstock run or serve", "%s is %s behind, and nobody reads it", most.Shard, behind.Round(time.Second))
 	default:
 		d.fine(check, "%s at most", behind)

@@ -26,6 +26,7 @@ import (
 type stateConfig struct {
 	url      string
 	failover time.Duration
+	looks    bool // the state is not made where there is none
 }
 
 // stateVariable is the environment variable that names the state.
@@ -90,7 +91,7 @@ func (c *stateConfig) open(ctx context.Context, told away) (st *pipelines.State,
 		}
 	case "dynamodb":
 		st.EachLease = true // KCL's workers look at nothing else
-		st.Store, st.Names, err = tableState(ctx, u, told)
+		st.Store, st.Names, err = tableState(ctx, u, told, c.looks)
 	default:
 		err = usage(fmt.Errorf("--state: %q is none of http, https, postgres and dynamodb", u.Scheme))
 	}

@@ -24,7 +24,7 @@ var tableName = regexp.MustCompile(`^[a-zA-Z0-9_.-]{3,240}$`)
 const tableTime = 30 * time.Second
 
 // tableState has the state in tables of DynamoDB: dynamodb://TABLE?region=...&endpoint=...
-func tableState(ctx context.Context, u *url.URL, told away) (open func(context.Context, string) (lease.Store, error), names func(context.Context) ([]string, error), err error) {
+func tableState(ctx context.Context, u *url.URL, told away, looks bool) (open func(context.Context, string) (lease.Store, error), names func(context.Context) ([]string, error), err error) {
 	const want = "want dynamodb://TABLE[?region=...&endpoint=...]"
 	if !tableName.MatchString(u.Host) || u.User != nil || u.Path != "" && u.Path != "/" || u.Fragment != "" {
 		return nil, nil, usage(fmt.Errorf("--state: %q is not the name of a table: %s", u.Host+u.Path, want))
@@ -55,7 +55,7 @@ func tableState(ctx context.Context, u *url.URL, told away) (open func(context.C
 			o.BaseEndpoint = &endpoint
 		}
 	})
-	cfg := dynamodb.Config{Client: client, Table: u.Host, Unreachable: told}
+	cfg := dynamodb.Config{Client: client, Table: u.Host, Unreachable: told, Looks: looks}
 	open = func(ctx context.Context, pipeline string) (lease.Store, error) {
 		cfg := cfg
 		cfg.Pipeline = pipeline

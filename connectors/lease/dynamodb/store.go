@@ -28,6 +28,7 @@ type Config struct {
 	Client   *dynamodb.Client // that tries once: what is tried again is the store's matter
 	Table    string           // KCL's lease table of the application; it and the one beside it are made if they are not there
 	Pipeline string           // whose rows they are: a table has one
+	Looks    bool             // the tables are only looked at: they are neither made nor claimed
 	// Unreachable is told of each try that failed and will be made again. May be nil.
 	Unreachable func(attempt int, wait time.Duration, err error)
 }
@@ -57,10 +58,25 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if _, err := s.client.Options().Credentials.Retrieve(ctx); err != nil {
 		return nil, fmt.Errorf("state in table %s: no credentials: give the AWS SDK some (environment, profile, role): %w", cfg.Table, err)
 	}
+	if cfg.Looks {
+		return s, s.looks(ctx)
+	}
 	if err := s.makeTables(ctx); err != nil {
 		return nil, err
 	}
 	return s, s.claim(ctx)
+}
+
+// looks checks that the tables have the pipeline.
+func (s *Store) looks(ctx context.Context) error {
+	r, ok, err := s.Get(ctx, whose)
+	switch {
+	case err != nil:
+		return err
+	case ok && string(r.Value) != s.pipeline:
+		return connectors.Permanent(fmt.Errorf("table %s has the leases of pipeline %s, not of %s: %w", s.leases, r.Value, s.pipeline, core.ErrInvalid))
+	}
+	return nil
 }
 
 // Pipeline names the pipeline that has the table; empty: none yet. It makes no table.

@@ -61,10 +61,18 @@ func TestATableSaysWhosePipelineItHas(t *testing.T) {
 		require.NoError(t, err)
 		return name
 	}
+	look := func(pipeline string) error {
+		_, err := dynamodb.Open(t.Context(), dynamodb.Config{Client: s.Client, Table: s.table(), Pipeline: pipeline, Looks: true})
+		return err
+	}
+	require.Empty(t, name())
+	require.ErrorContains(t, look("p"), "not there")
 	require.Empty(t, name())
 	s.n--
 	s.open()
 	require.Equal(t, "p", name())
+	require.NoError(t, look("p"))
+	require.ErrorContains(t, look("other"), "has the leases of pipeline p, not of other")
 }
 
 // kcl puts an item of the lease table as KCL has it.
