@@ -332,3 +332,14 @@ func TestAPipelineWithAnEndIsFinite(t *testing.T) {
 	require.Equal(t, exitUsage, code)
 	require.Contains(t, errOut, "source.end")
 }
+
+// TestABackfillLeavesTheConsumerToItsPipeline: two readers of one registered consumer take each other's subscriptions.
+func TestABackfillLeavesTheConsumerToItsPipeline(t *testing.T) {
+	of := "version: 1\nname: p\nsource: {kinesis: {stream: s, region: us-east-1, mode: fan_out, consumer: c}, decode: {json: {}}}\nsink: {file: {path: ./y}}\n"
+	into := "version: 1\nname: b\nsink: {file: {path: ./x}}\n"
+	s, err := registry().Backfill("b.yaml", []byte(into), []byte(of), time.Unix(0, 0), time.Unix(60, 0), os.LookupEnv)
+	require.NoError(t, err)
+	require.Equal(t, "s", string(s.Source.Kinesis.Stream))
+	require.Empty(t, s.Source.Kinesis.Consumer)
+	require.NotEqual(t, "fan_out", s.Source.Kinesis.Mode)
+}
