@@ -339,7 +339,7 @@ func TestABackfillLeavesTheConsumerToItsPipeline(t *testing.T) {
 	into := "version: 1\nname: b\nsink: {file: {path: ./x}}\n"
 	s, err := registry().Backfill("b.yaml", []byte(into), []byte(of), time.Unix(0, 0), time.Unix(60, 0), os.LookupEnv)
 	require.NoError(t, err)
-	require.Equal(t, "s", string(s.Source.Kinesis.Stream))
+	require.Equal(t, "s", s.Source.Kinesis.Stream)
 	require.Empty(t, s.Source.Kinesis.Consumer)
 	require.NotEqual(t, "fan_out", s.Source.Kinesis.Mode)
 }

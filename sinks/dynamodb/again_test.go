@@ -25,8 +25,10 @@ func TestWhatWasRefusedIsRefusedAgain(t *testing.T) {
 		sinktest.Column("k", text), sinktest.Column("a", text), sinktest.Column("n", whole))
 	l.Put(t, `{"k":"a","a":"0"}`)
 	set := "SET n = :v"
-	_, err := l.client.UpdateItem(t.Context(), &aws_dynamodb.UpdateItemInput{TableName: &l.cfg.Table, Key: map[string]types.AttributeValue{"k": &types.AttributeValueMemberS{Value: "a"}},
-		UpdateExpression: &set, ExpressionAttributeValues: map[string]types.AttributeValue{":v": &types.AttributeValueMemberS{Value: "text"}}})
+	_, err := l.client.UpdateItem(t.Context(), &aws_dynamodb.UpdateItemInput{
+		TableName: &l.cfg.Table, Key: map[string]types.AttributeValue{"k": &types.AttributeValueMemberS{Value: "a"}},
+		UpdateExpression: &set, ExpressionAttributeValues: map[string]types.AttributeValue{":v": &types.AttributeValueMemberS{Value: "text"}},
+	})
 	require.NoError(t, err)
 	of := map[core.ShardID][]string{"s": {`{"k":"a","a":"1"}`, `{"k":"a","n":5}`, `{"k":"a","a":"2"}`}}
 	st, p := l.Plan(t, of)
