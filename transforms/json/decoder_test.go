@@ -309,6 +309,7 @@ func FuzzDecode(f *testing.F) {
 			return
 		}
 		dec := stdjson.NewDecoder(bytes.NewReader(text))
+		dec.UseNumber() // a number that no float64 holds is none of the record's faults
 		valid, n := true, 0
 		for {
 			var v any
