@@ -26,7 +26,7 @@ race:
 
 test: check
 	REQUIRE_INTEGRATION=1 $(GO) test -count=1 ./...
-	PENSTOCK_MUTATIONS=10000 $(GO) test -count=1 -run '^Fuzz' $(sort $(foreach target,$(FUZZ),./$(dir $(target))))
+	PENSTOCK_MUTATIONS=5000 $(GO) test -count=1 -run '^Fuzz' $(sort $(foreach target,$(FUZZ),./$(dir $(target))))
 	$(MAKE) fuzz FUZZTIME=400000x FUZZ="core/shardlog/local/FuzzSegment core/shardlog/local/FuzzRecover transforms/json/FuzzDecode cmd/penstock/FuzzLoad"
 
 # The whole numbers of a campaign: make test-long CAMPAIGN=archive-kill (or any below; all without CAMPAIGN).
