@@ -82,7 +82,7 @@ func TestWhatAServerTakesIsFound(t *testing.T) {
 		took := time.Since(began).Seconds()
 		require.EqualValues(t, 10_000, done.Load())
 		require.Less(t, took, 20/0.85, "the server could do it in 20 seconds")
-		require.Less(t, asked.Load(), int64(13_000))
+		require.Less(t, asked.Load(), int64(15_000)) // 12,000 to 13,100 are seen, as pauses are random
 	})
 }
 
