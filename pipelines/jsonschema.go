@@ -146,7 +146,7 @@ func written(t reflect.Type) *jsonschema.Schema {
 	case nodeType.Elem(), reflect.TypeFor[Value]():
 		return &jsonschema.Schema{}
 	case reflect.TypeFor[connectors.ByteSize]():
-		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Type: "integer"}, text(`^[0-9][0-9.,]* ?[A-Za-z]*$|\$`, "A size such as 128MiB.")}}
+		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Type: "integer"}, text(`^[0-9.][0-9.,]* ?[A-Za-z]*$|\$`, "A size such as 128MiB.")}}
 	case reflect.TypeFor[connectors.Duration]():
 		return text(`^([0-9.]+(ns|us|µs|ms|s|m|h))+$|^[0-9]+d$|^0$|\$`, "A length of time such as 60s, 5m, 6h or 7d.")
 	case reflect.TypeFor[generator.Rate]():
