@@ -86,16 +86,11 @@ func LoadState(ctx context.Context, store lease.Store, pipeline string) (State, 
 
 // ListProgress reads how far a pipeline's present incarnation got in each shard.
 func ListProgress(ctx context.Context, store lease.Store, pipeline string) ([]Progress, error) {
-	return listProgress(ctx, store, pipeline, "")
-}
-
-// listProgress is ListProgress of a source; its ID and a slash, or empty for all.
-func listProgress(ctx context.Context, store lease.Store, pipeline, source string) ([]Progress, error) {
 	st, ok, err := LoadState(ctx, store, pipeline)
 	if err != nil || !ok {
 		return nil, err
 	}
-	return listRows[Progress](ctx, store, keys{pipeline}.all(st.Incarnation)+"shards/"+source)
+	return listRows[Progress](ctx, store, keys{pipeline}.all(st.Incarnation)+"shards/")
 }
 
 // listRows reads the JSON rows whose keys begin with prefix.

@@ -170,7 +170,7 @@ func (c *campaign) round(t *testing.T, most int) (done int) {
 	letters := strings.Split(strings.TrimSpace(c.u.run(t, "dlq", "list", b+".dead")), "\n")
 	require.Len(t, letters, 2, "the names of the columns and one letter")
 	got := c.lake(t, b)
-	missing, extra := differ(c.want[kind], got)
+	missing, extra := laketest.Differ(c.want[kind], got)
 	c.done, c.rows, c.got, c.missing, c.extra = c.done+done, c.rows+len(c.want[kind]), c.got+len(got), c.missing+missing, c.extra+extra
 	require.Zero(t, missing+extra, "missing %d, extra %d of %d rows", missing, extra, len(got))
 	return done
@@ -212,19 +212,4 @@ func (c *campaign) kill(t *testing.T, file string) bool {
 	require.True(t, status.Signaled() && status.Signal() == syscall.SIGKILL, "the run failed by itself: %s", said.String())
 	require.False(t, after == time.Minute && ctx.Err() != nil, "the run hung: %s", said.String())
 	return true
-}
-
-// differ counts what two sorted multisets have that the other lacks.
-func differ(want, have []string) (missing, extra int) {
-	for len(want) > 0 && len(have) > 0 {
-		switch strings.Compare(want[0], have[0]) {
-		case 0:
-			want, have = want[1:], have[1:]
-		case -1:
-			missing, want = missing+1, want[1:]
-		default:
-			extra, have = extra+1, have[1:]
-		}
-	}
-	return missing + len(want), extra + len(have)
 }

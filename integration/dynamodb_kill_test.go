@@ -23,6 +23,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/penstock/penstock/integration/laketest"
 	"github.com/penstock/penstock/integration/servers"
 	"github.com/penstock/penstock/integration/tabletest"
 )
@@ -159,7 +160,7 @@ sink: {dynamodb: {endpoint: %q, table: %s, ledger: %s.ledger, create: on_demand,
 	dead := strings.Count(strings.TrimSpace(c.u.run(t, "dlq", "list", name+".dead")), "\n") // the first line names the columns
 	got, err := tabletest.Items(t.Context(), tabletest.Client(c.server.Endpoint), name)
 	require.NoError(t, err)
-	missing, extra := differ(c.want[kind], got)
+	missing, extra := laketest.Differ(c.want[kind], got)
 	c.rows, c.got, c.missing, c.extra, c.dead = c.rows+len(c.want[kind]), c.got+len(got), c.missing+missing, c.extra+extra, c.dead+dead
 	require.Zero(t, missing+extra, "%s: missing %d, extra %d of %d rows", tableModes[kind], missing, extra, len(got))
 	require.Equal(t, c.bad, dead, "dead letters")

@@ -18,6 +18,7 @@ import (
 
 	"github.com/penstock/penstock/connectors/sinktest"
 	"github.com/penstock/penstock/core"
+	"github.com/penstock/penstock/integration/laketest"
 )
 
 // restored is a row of a lake as the object that it came from: what was rescued is back in its place. Columns named in
@@ -131,7 +132,7 @@ func lakeOf(t require.TestingT, dir string) map[string][]byte {
 func requireSameRows(t require.TestingT, want, got []string) {
 	slices.Sort(want)
 	slices.Sort(got)
-	missing, extra := differ(want, got)
+	missing, extra := laketest.Differ(want, got)
 	if missing+extra == 0 {
 		return
 	}

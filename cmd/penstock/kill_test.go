@@ -23,6 +23,7 @@ import (
 
 	"github.com/penstock/penstock/connectors"
 	"github.com/penstock/penstock/core/stream"
+	"github.com/penstock/penstock/integration/laketest"
 	"github.com/penstock/penstock/pipelines"
 )
 
@@ -99,7 +100,7 @@ func TestArchiveKilledAtAnyMoment(t *testing.T) {
 		require.Equal(t, exitOK, code, line)
 		have := lines(t, dir, name)
 		got += len(have)
-		m, e := differ(want, have)
+		m, e := laketest.Differ(want, have)
 		missing, extra = missing+m, extra+e
 		require.Zero(t, m+e, "%s: missing %d, extra %d of %d rows", name, m, e, len(want))
 		require.Len(t, letters(t, name, data), 3)
@@ -171,22 +172,6 @@ func lines(t *testing.T, dir, name string) []string {
 	}
 	slices.Sort(out)
 	return out
-}
-
-// differ counts what two sorted multisets have that the other lacks.
-func differ(want, have []string) (missing, extra int) {
-	i, j := 0, 0
-	for i < len(want) && j < len(have) {
-		switch strings.Compare(want[i], have[j]) {
-		case 0:
-			i, j = i+1, j+1
-		case -1:
-			missing, i = missing+1, i+1
-		default:
-			extra, j = extra+1, j+1
-		}
-	}
-	return missing + len(want) - i, extra + len(have) - j
 }
 
 // letters are the dead letters of a pipeline.

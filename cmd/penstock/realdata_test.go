@@ -17,6 +17,7 @@ import (
 
 	"github.com/penstock/penstock/connectors/sinktest"
 	"github.com/penstock/penstock/core"
+	"github.com/penstock/penstock/integration/laketest"
 )
 
 // testData is the folder of the inputs: real ones where PENSTOCK_TEST_DATA names them, or else small ones of the same form.
@@ -56,7 +57,7 @@ sink: {file: {path: %q, format: {ndjson: {compression: zstd}}}}
 			require.NoError(t, err)
 			expected, got := canonical(t, want), canonical(t, decompressed(t, filepath.Join(dir, "lake")))
 			require.Len(t, got, len(expected))
-			missing, extra := differ(expected, got)
+			missing, extra := laketest.Differ(expected, got)
 			require.Zero(t, missing+extra, "missing %d, extra %d of %d rows", missing, extra, len(expected))
 		})
 	}

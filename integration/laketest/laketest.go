@@ -92,3 +92,18 @@ func ndjsonRows(t TB, name string, content []byte) []string {
 	}
 	return out
 }
+
+// Differ counts what two sorted multisets have that the other lacks.
+func Differ(want, have []string) (missing, extra int) {
+	for len(want) > 0 && len(have) > 0 {
+		switch strings.Compare(want[0], have[0]) {
+		case 0:
+			want, have = want[1:], have[1:]
+		case -1:
+			missing, want = missing+1, want[1:]
+		default:
+			extra, have = extra+1, have[1:]
+		}
+	}
+	return missing + len(want), extra + len(have)
+}

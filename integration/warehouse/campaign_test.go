@@ -23,6 +23,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/penstock/penstock/integration/laketest"
 	"github.com/penstock/penstock/integration/servers"
 	"github.com/penstock/penstock/integration/servetest"
 )
@@ -386,7 +387,7 @@ func (r *runner) compare(t *testing.T) (rows, found int) {
 	r.stop(ctx, cmd.Process)
 	require.NoError(t, cmd.Wait(), "%s", &said)
 	got := r.rows(t)
-	missing, extra := differ(want, got)
+	missing, extra := laketest.Differ(want, got)
 	r.c.missing, r.c.extra = r.c.missing+missing, r.c.extra+extra
 	require.Zero(t, missing+extra, "missing %d, extra %d of %d rows, the first %v", missing, extra, len(want), first(want, got))
 	require.Contains(t, r.penstock(t, nil, "verify", r.file), "clean")
@@ -427,21 +428,6 @@ func (r *runner) letters(t *testing.T) []string {
 	}
 	slices.Sort(out)
 	return out
-}
-
-// differ counts what two sorted multisets have that the other lacks.
-func differ(want, have []string) (missing, extra int) {
-	for len(want) > 0 && len(have) > 0 {
-		switch strings.Compare(want[0], have[0]) {
-		case 0:
-			want, have = want[1:], have[1:]
-		case -1:
-			missing, want = missing+1, want[1:]
-		default:
-			extra, have = extra+1, have[1:]
-		}
-	}
-	return missing + len(want), extra + len(have)
 }
 
 // first is the first of two sorted multisets that is not in both.
